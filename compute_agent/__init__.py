@@ -1,0 +1,1 @@
+"""Makes servers so on one host: libvirt, disks, network and metadata."""

@@ -1,0 +1,94 @@
+"""The one place of the agent that runs other programs.
+
+What is guaranteed for every program run from here:
+
+- it never outlives the agent: the kernel kills it when the agent dies (PDEATHSIG), so that a new
+  agent finds nobody still writing to a disk or a rule set;
+- it ends within ``timeout``, together with the children that it started;
+- no shell reads its arguments, and its locale is C, so that its words can be relied upon.
+
+PDEATHSIG and limits are set by ``setpriv`` and ``prlimit`` (util-linux) ahead of the program: a
+``preexec_fn`` would run Python between fork and exec, which may deadlock in a process of threads.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compute_agent.errors import HostFault, Retry
+
+_TAIL = 500  # characters of a failed program's last words that go into the error
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds for a program that reads what a stranger wrote."""
+
+    address_space: int  # bytes of memory
+    cpu_seconds: int
+
+
+#: For qemu-img on images that came from outside (OSSA-2016-012).
+QEMU_IMG = Limits(address_space=1024 * _MIB, cpu_seconds=60)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    input: str | None = None,
+    limits: Limits | None = None,
+) -> str:
+    """Run ``argv`` and return what it wrote to its standard output.
+
+    ``timeout`` is in seconds. Raises Retry when time ran out, HostFault when the program is
+    missing or ends with another status than 0; both carry the end of its standard error.
+    """
+    process = subprocess.Popen(
+        _wrapped(argv, limits),
+        stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C"},
+        start_new_session=True,
+    )
+    try:
+        output, complaint = process.communicate(input, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        complaint = _kill(process)
+        raise Retry(f"{_shown(argv)} did not end in {timeout:g} s{_tail(complaint)}") from None
+    except BaseException:
+        _kill(process)
+        raise
+    if process.returncode != 0:
+        raise HostFault(f"{_shown(argv)} failed ({process.returncode}){_tail(complaint)}")
+    return output
+
+
+def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:
+    """``argv`` behind the programs that tie it to the agent's life and to its limits."""
+    wrapped = ["setpriv", "--pdeathsig", "KILL", "--"]
+    if limits is not None:
+        wrapped += ["prlimit", f"--as={limits.address_space}", f"--cpu={limits.cpu_seconds}", "--"]
+    return [*wrapped, *argv]
+
+
+def _kill(process: subprocess.Popen[str]) -> str:
+    """End the program and its children; returns what it had written to its standard error."""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[1] or ""
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Name of the program and its first words, enough to know which call it was."""
+    return " ".join(argv[:4])
+
+
+def _tail(text: str) -> str:
+    text = text.strip()
+    return f": {text[-_TAIL:]}" if text else ""

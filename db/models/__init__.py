@@ -1,0 +1,48 @@
+"""The tables. Importing this package loads them all, as migrations and create_all need."""
+
+from db.models.base import Base
+from db.models.catalog import Flavor, Image, ImageMetadata, Keypair
+from db.models.hosts import Host, HostHeartbeat
+from db.models.identity import Quota, Role, Tenant, Token, TokenScope, User, UserRole, Zone
+from db.models.network import (
+    FixedAddress,
+    Network,
+    PublicAddress,
+    PublicPool,
+    SecurityGroup,
+    SecurityGroupRule,
+    ServerSecurityGroup,
+)
+from db.models.operations import Operation, OperationEvent
+from db.models.servers import Allocation, Server, ServerMetadata, ServerName
+
+__all__ = [
+    "Allocation",
+    "Base",
+    "FixedAddress",
+    "Flavor",
+    "Host",
+    "HostHeartbeat",
+    "Image",
+    "ImageMetadata",
+    "Keypair",
+    "Network",
+    "Operation",
+    "OperationEvent",
+    "PublicAddress",
+    "PublicPool",
+    "Quota",
+    "Role",
+    "SecurityGroup",
+    "SecurityGroupRule",
+    "Server",
+    "ServerMetadata",
+    "ServerName",
+    "ServerSecurityGroup",
+    "Tenant",
+    "Token",
+    "TokenScope",
+    "User",
+    "UserRole",
+    "Zone",
+]

@@ -1,0 +1,144 @@
+"""Settings of every Undercast process: the one documented place.
+
+Read, strongest first, from environment variables ``UNDERCAST_<NAME>`` and from the TOML file
+``$UNDERCAST_CONFIG`` (default ``/etc/undercast/undercast.toml``), whose keys are the field names
+below in lower case. Secrets are ``SecretStr`` and never print.
+"""
+
+import os
+import socket
+from functools import lru_cache
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "UNDERCAST_CONFIG"
+DEFAULT_CONFIG = "/etc/undercast/undercast.toml"
+
+
+class Settings(BaseSettings):
+    """One instance per process, from :func:`settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERCAST_", extra="ignore")
+
+    # Where the truth and the hints are
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://undercast@127.0.0.1/undercast"),
+        description="Postgres, as a libpq URI with the password in it.",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis, for Celery's messages only."
+    )
+
+    # The API
+    zone: str = Field(
+        "az-1.region-a.geo-1",
+        description="Zone served to requests whose Host header names no zone's own address.",
+    )
+    api_address: str = Field("127.0.0.1", description="Address the public API binds to.")
+    api_port: int = Field(8774, description="TCP port of the public API (compute and identity).")
+    api_fd: int | None = Field(
+        None, description="Inherited listening socket to serve instead of binding one."
+    )
+    api_workers: int = Field(2, ge=1, description="uvicorn worker processes.")
+    public_url: str = Field(
+        "http://127.0.0.1:8774",
+        description="Base URL of the identity service, and of zones without an address of their own.",
+    )
+    internal_address: str = Field(
+        "127.0.0.1", description="Controller's management address, where hosts fetch images."
+    )
+    internal_port: int = Field(8780, description="TCP port of the internal interface.")
+    internal_secret: SecretStr = Field(
+        SecretStr(""), description="Bearer secret of the internal interface; empty refuses all."
+    )
+    token_hours: int = Field(24, ge=1, description="Life of a token in hours (R9).")
+    duplicate_name_status: Literal[400, 409] = Field(
+        400, description="Status of the fault for a server name already in use (D15)."
+    )
+    v2_alias: bool = Field(True, description="Serve /v2 beside /v1.1 (D76).")
+    image_store: Path = Field(
+        Path("/var/lib/undercast/images"), description="Directory of the controller's image bytes."
+    )
+
+    # Operations
+    lease_seconds: float = Field(10.0, gt=0, description="How long a worker holds an operation.")
+    sweep_seconds: float = Field(5.0, gt=0, description="How often each worker asks for due work.")
+    heartbeat_seconds: float = Field(3.0, gt=0, description="How often a host says it is alive.")
+    silent_seconds: float = Field(
+        15.0, gt=0, description="A host that said nothing for this long gets no new servers."
+    )
+    create_deadline_seconds: float = Field(900.0, gt=0, description="A create ends by then.")
+    address_quarantine_seconds: float = Field(
+        660.0, ge=0, description="Rest of a released address; longer than a DHCP lease."
+    )
+    dhcp_lease_seconds: int = Field(600, ge=120, description="DHCP lease.")
+
+    # A compute host
+    host_name: str = Field(
+        default_factory=socket.gethostname, description="Name of this compute host."
+    )
+    host_zone: str = Field("az-1.region-a.geo-1", description="Zone that this host belongs to.")
+    management_address: str = Field(
+        "127.0.0.1", description="Host's address for libvirtd, VNC and the agent."
+    )
+    hypervisor: Literal["libvirt", "fake"] = Field(
+        "libvirt", description="'fake' boots nothing: for scale and fault tests only."
+    )
+    fake_hosts: int = Field(10, ge=1, description="Hosts that one agent plays when fake.")
+    libvirt_uri: str = Field("qemu:///system", description="libvirt connection of the agent.")
+    libvirt_user: str = Field("libvirt-qemu", description="Unix user that qemu runs as.")
+    virtualization: Literal["auto", "kvm", "qemu"] = Field(
+        "auto", description="'auto' takes KVM only where the CPU has it and /dev/kvm opens."
+    )
+    state_dir: Path = Field(
+        Path("/var/lib/undercast/compute"), description="Servers' disks, image cache, lock file."
+    )
+    bridge: str = Field("br100", description="Bridge of the guests.")
+    flat_interface: str = Field("eth1", description="Interface that joins the hosts' bridges.")
+    public_interface: str = Field("eth2", description="Interface towards the outside.")
+    reconcile_seconds: float = Field(30.0, gt=0, description="Period of reconcile.")
+    agent_threads: int = Field(8, ge=1, description="Operations that an agent runs side by side.")
+    ram_ratio: float = Field(1.0, gt=0, description="Memory promised per memory present.")
+    vcpu_ratio: float = Field(16.0, gt=0, description="Virtual per physical processors.")
+    disk_ratio: float = Field(1.0, gt=0, description="Disk promised per disk present.")
+    reserved_ram_mb: int = Field(1024, ge=0, description="Memory kept for the host itself, MB.")
+
+    # Diagnosis
+    log_level: str = Field("INFO", description="Least level that is logged.")
+    fault_dir: Path | None = Field(
+        None,
+        description="Tests only: a file <kind>.<step>.<before|after|twice> in it is one injected fault.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file; no .env."""
+        path = os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(path))
+
+    @property
+    def management_ip(self) -> IPv4Address:
+        """Management address as an address (ValueError when it is a name)."""
+        return IPv4Address(self.management_address)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Settings of this process, read once. Raises pydantic.ValidationError naming bad fields."""
+    return Settings()  # type: ignore[call-arg]
