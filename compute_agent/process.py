@@ -11,6 +11,7 @@ PDEATHSIG and limits are set by ``setpriv`` and ``prlimit`` (util-linux) ahead o
 ``preexec_fn`` would run Python between fork and exec, which may deadlock in a process of threads.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -80,7 +81,8 @@ def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:
 
 def _kill(process: subprocess.Popen[str]) -> str:
     """End the program and its children; returns what it had written to its standard error."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+        os.killpg(process.pid, signal.SIGKILL)
     return process.communicate()[1] or ""
 
 
