@@ -1,6 +1,7 @@
 """Connections to Postgres. Made on first use, so after a fork, never before."""
 
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
@@ -8,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from db.settings import settings
 
-CONNECT_ARGS = {
+OPTIONS: dict[str, Any] = {
+    "native_inet_types": False,  # addresses are text
+    "isolation_level": "READ COMMITTED",
+    "connect_args": {
     "connect_timeout": 5,
     # Bounds on every statement: nothing waits for ever on a lock or on a dead server.
     "options": "-c lock_timeout=10s -c statement_timeout=30s -c timezone=UTC"
@@ -17,7 +21,7 @@ CONNECT_ARGS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-}
+}}
 
 
 def database_url() -> URL:
@@ -31,7 +35,7 @@ def database_url() -> URL:
 def engine() -> Engine:
     """Pool of this process for threads (scheduler, agent, command)."""
     return create_engine(
-        database_url(), pool_size=8, max_overflow=8, pool_pre_ping=True, connect_args=CONNECT_ARGS
+        database_url(), pool_size=8, max_overflow=8, pool_pre_ping=True, **OPTIONS
     )
 
 
@@ -39,5 +43,5 @@ def engine() -> Engine:
 def async_engine() -> AsyncEngine:
     """Pool of this process for the API's event loop."""
     return create_async_engine(
-        database_url(), pool_size=10, max_overflow=10, pool_timeout=10, connect_args=CONNECT_ARGS
+        database_url(), pool_size=10, max_overflow=10, pool_timeout=10, **OPTIONS
     )

@@ -1,0 +1,1 @@
+"""Operations: rows in the queue, and the runner that makes them true step by step."""
