@@ -31,7 +31,7 @@ _SET = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class QuotaExceeded(Exception):  # noqa: N818
     """A claim does not fit. ``room`` is how many of the thing asked for would still fit."""
 

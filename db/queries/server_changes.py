@@ -228,7 +228,8 @@ def _group_ids(conn: Connection, scope: Scope, names: tuple[str, ...]) -> list[i
 
 _LOCK = text("""
     SELECT id, name, name_id, host_id, task_state, vm_state FROM servers
-    WHERE id = :id AND deleted_at IS NULL FOR UPDATE
+    WHERE id = :id AND tenant_id = :tenant_id AND zone_id = :zone_id AND deleted_at IS NULL
+    FOR UPDATE
 """)
 _RENAME = text("""
     UPDATE servers SET name = :name, name_id = :name_id, generation = generation + 1,
@@ -240,14 +241,19 @@ _DROP_NAME = text("""
 """)
 
 
+def _lock_live(conn: Connection, scope: Scope, server_id: int) -> Row[Any] | None:
+    lock_tenant(conn, scope.tenant_id)
+    values = {"id": server_id, "tenant_id": scope.tenant_id, "zone_id": scope.zone_id}
+    return conn.execute(_LOCK, values).first()
+
+
 def rename(conn: Connection, scope: Scope, server_id: int, name: str) -> servers.ServerDetail | None:
     """Give a live server another display name (R103-R105); None when it is gone.
 
     Raises NameInUse; renaming to the own current name changes nothing. Raises queue.InProgress
     while it is being deleted.
     """
-    lock_tenant(conn, scope.tenant_id)
-    row = conn.execute(_LOCK, {"id": server_id}).first()
+    row = _lock_live(conn, scope, server_id)
     if row is None:
         return None
     if row.task_state == "deleting":
@@ -295,8 +301,7 @@ def request_delete(
     its name and its quota go at once, and what the host may still hold stays claimed. Returns the
     operation to nudge, None when the server is gone or already being deleted.
     """
-    lock_tenant(conn, scope.tenant_id)
-    row = conn.execute(_LOCK, {"id": server_id}).first()
+    row = _lock_live(conn, scope, server_id)
     if row is None:
         return None
     conn.execute(_CANCEL, {"id": server_id})

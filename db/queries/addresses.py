@@ -1,0 +1,85 @@
+"""Claims and releases of fixed and public addresses.
+
+An address is claimed by one UPDATE of a free row; rows locked by others are skipped first, and only
+waited for before refusing. Least recently released first, and never before its quarantine ended, so
+that a guest that still holds a DHCP lease on it cannot meet its successor.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from db.operations.errors import Fatal
+
+_FREE = """
+    {owned} AND (released_at IS NULL
+                 OR released_at < clock_timestamp() - make_interval(secs => :quarantine))
+"""
+_FREE_FIXED = _FREE.format(owned="f.server_id IS NULL")
+_FREE_PUBLIC = _FREE.format(owned="p.server_id IS NULL AND p.tenant_id IS NULL")
+
+_PICK_FIXED = f"""
+    SELECT f.id FROM fixed_addresses f JOIN networks n ON n.id = f.network_id
+    WHERE n.zone_id = :zone_id AND {_FREE_FIXED}
+    ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1 FOR UPDATE OF f
+"""  # noqa: S608
+_PICK_PUBLIC = f"""
+    SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
+    WHERE o.zone_id = :zone_id AND {_FREE_PUBLIC}
+    ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1 FOR UPDATE OF p
+"""  # noqa: S608
+_CLAIM_FIXED = "UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({pick}) RETURNING id"
+_CLAIM_PUBLIC = """
+    UPDATE public_addresses SET server_id = :server_id, automatic = true,
+           associated_at = clock_timestamp() WHERE id = ({pick}) RETURNING id
+"""
+_HAS_FIXED = text("SELECT 1 FROM fixed_addresses WHERE server_id = :server_id")
+_HAS_PUBLIC = text("SELECT 1 FROM public_addresses WHERE server_id = :server_id AND automatic")
+_ANY_FIXED = text(f"SELECT EXISTS ({_PICK_FIXED.replace('FOR UPDATE OF f', '')})")
+_ANY_PUBLIC = text(f"SELECT EXISTS ({_PICK_PUBLIC.replace('FOR UPDATE OF p', '')})")
+_POOLS = text("SELECT EXISTS (SELECT 1 FROM public_pools WHERE zone_id = :zone_id)")
+_RELEASE_FIXED = text("""
+    UPDATE fixed_addresses SET server_id = NULL, released_at = clock_timestamp()
+    WHERE server_id = :server_id
+""")
+_RELEASE_PUBLIC = text("""
+    UPDATE public_addresses SET server_id = NULL, automatic = false, associated_at = NULL,
+           released_at = CASE WHEN automatic THEN clock_timestamp() ELSE released_at END
+    WHERE server_id = :server_id
+""")
+
+WAITS = 20  # times that a claim waits for other claims' locks before it refuses
+
+
+def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) -> None:
+    """Give a server its fixed and its automatic public address, unless it has them (R216, R217).
+
+    A zone without a public pool gives none. Raises Fatal when the addresses are exhausted.
+    """
+    values = {"zone_id": zone_id, "server_id": server_id, "quarantine": quarantine}
+    if not conn.execute(_HAS_FIXED, values).first():
+        if not _take(conn, values, _CLAIM_FIXED, _PICK_FIXED, _ANY_FIXED):
+            raise Fatal("No fixed address is free", "No more addresses are available.")
+    if not conn.execute(_HAS_PUBLIC, values).first():
+        if not _take(conn, values, _CLAIM_PUBLIC, _PICK_PUBLIC, _ANY_PUBLIC):
+            if conn.execute(_POOLS, values).scalar_one():
+                raise Fatal("No public address is free", "No more addresses are available.")
+
+
+def _take(
+    conn: Connection, values: dict[str, object], claim_sql: str, pick: str, any_free: object
+) -> bool:
+    if conn.execute(text(claim_sql.format(pick=pick + " SKIP LOCKED")), values).first():
+        return True
+    for _ in range(WAITS):
+        if not conn.execute(any_free, values).scalar_one():  # type: ignore[call-overload]
+            return False
+        if conn.execute(text(claim_sql.format(pick=pick)), values).first():
+            return True
+    return False
+
+
+def release(conn: Connection, server_id: int) -> None:
+    """Take all addresses off a server: its own go to quarantine, floating ones stay the tenant's."""
+    conn.execute(_RELEASE_FIXED, {"server_id": server_id})
+    conn.execute(_RELEASE_PUBLIC, {"server_id": server_id})
