@@ -1,13 +1,15 @@
 """Connections to Postgres. Made on first use, so after a fork, never before."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from db.settings import settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 OPTIONS: dict[str, Any] = {
     "native_inet_types": False,  # addresses are text
@@ -42,6 +44,8 @@ def engine() -> Engine:
 @lru_cache(maxsize=1)
 def async_engine() -> AsyncEngine:
     """Pool of this process for the API's event loop."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - the API's alone
+
     return create_async_engine(
         database_url(), pool_size=10, max_overflow=10, pool_timeout=10, **OPTIONS
     )

@@ -71,7 +71,14 @@ class Wait:
     message: str
 
 
-Result = Go | Done | Wait
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The effect is a claim in the database itself: made, with what follows, in the commit."""
+
+    choose: Callable[[Connection], Go | Done]
+
+
+Result = Go | Done | Wait | Decide
 Step = Callable[[Lease], Result]
 
 
@@ -238,7 +245,10 @@ class Runner:
             raise
         except Exception as error:
             result = self._after_error(plan, lease, error)
-        return self._commit(lease, result)
+        try:
+            return self._commit(lease, result)
+        except StepError as error:  # a claim that was refused inside the commit
+            return self._commit(lease, self._after_error(plan, lease, error))
 
     def _after_error(self, plan: Plan, lease: Lease, error: Exception) -> Result:
         expected = isinstance(error, StepError)
@@ -263,6 +273,8 @@ class Runner:
         following: Lease | None = None
         nudges: list[tuple[str, int]] = []
         with self.engine.begin() as conn:
+            if isinstance(result, Decide):
+                result = result.choose(conn)
             if not isinstance(result, Wait) and result.also:
                 result.also(conn)  # before the fence, since operations are last in the lock order
             queue.hold(conn, lease)

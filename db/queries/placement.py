@@ -65,7 +65,7 @@ _NEEDS = text("""
     SELECT s.id AS server_id, s.uuid::text AS uuid, s.zone_id, s.vcpus, s.ram_mb, s.host_id,
            s.disk_gb + CASE WHEN s.root_gb > 0 THEN s.root_gb
                             ELSE (i.virtual_size + 1073741823) / 1073741824 END AS disk_gb
-    FROM servers s JOIN images i ON i.id = s.image_id WHERE s.id = :id
+    FROM servers s JOIN images i ON i.id = s.image_id WHERE s.id = :id FOR UPDATE OF s
 """)
 
 
@@ -101,7 +101,7 @@ class Candidate:
 
 
 def needs(conn: Connection, server_id: int) -> Needs:
-    """What the server takes. Raises NoResultFound."""
+    """What the server takes; its row is locked, as hosts come after it. Raises NoResultFound."""
     return Needs(*conn.execute(_NEEDS, {"id": server_id}).one())
 
 

@@ -78,6 +78,7 @@ _WANTED_ON_HOST = text(f"""{_WANTED} JOIN hosts h ON h.id = s.host_id
     ORDER BY s.id""")
 _FATE = text("""
     SELECT s.id, s.deleted_at IS NOT NULL AS deleted, coalesce(h.name = :host, false) AS here,
+           s.vm_state,
            EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
                    AND o.subject_id = s.id AND o.finished_at IS NULL) AS busy,
            EXISTS (SELECT 1 FROM allocations a WHERE a.server_id = s.id) AS allocated
@@ -163,11 +164,16 @@ def release_host(conn: Connection, server_id: int) -> None:
     placement.release(conn, server_id)
 
 
+def release_claims(conn: Connection, server_id: int) -> None:
+    """A server in ERROR holds nothing: its host's share and its addresses are free."""
+    release_host(conn, server_id)
+    addresses.release(conn, server_id)
+
+
 def release_all(conn: Connection, server_id: int) -> None:
     """The server is gone from everywhere: name, quota, claim and addresses are free (R146)."""
     server_changes.forget(conn, server_id)
-    release_host(conn, server_id)
-    addresses.release(conn, server_id)
+    release_claims(conn, server_id)
 
 
 def see_power(conn: Connection, server_id: int, power: str) -> bool:

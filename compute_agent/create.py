@@ -1,0 +1,118 @@
+"""The agent's part of create: networking -> block_device_mapping -> spawning -> ACTIVE.
+
+The step that runs is the task state that the client sees (R109). What one host cannot do is undone
+there and scheduled elsewhere, on at most three hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine
+
+from compute_agent.driver import Driver
+from db.operations.errors import Fatal, HostFault, StepError
+from db.operations.queue import SCHEDULER, Lease
+from db.operations.runner import Done, Go, Plan, Result
+from db.queries import hosts as host_queries
+from db.queries import progress
+from db.wanted import WantedServer
+
+MOST_HOSTS = 3  # hosts that a create tries before it gives up
+
+
+class CreatePlan:
+    """Create on the hosts that ``driver_of`` knows by the operation's target."""
+
+    def __init__(self, engine: Engine, driver_of: Callable[[str], Driver]) -> None:
+        self._engine = engine
+        self._driver_of = driver_of
+        self.plan = Plan(
+            "create",
+            {
+                "networking": self._network,
+                "block_device_mapping": self._map_disks,
+                "spawning": self._spawn,
+                "undoing": self._undo,
+            },
+            failed=self._failed,
+            undo_steps=frozenset({"undoing"}),
+        )
+
+    def _server(self, lease: Lease) -> WantedServer:
+        with self._engine.begin() as conn:
+            server = progress.wanted(conn, lease.subject_id)
+        if server is None:
+            raise Fatal(f"Server {lease.subject_id} has no address")
+        return server
+
+    def _network(self, lease: Lease) -> Result:
+        server = self._server(lease)
+        self._driver_of(lease.target).plug(server)
+        addresses = [server.fixed_address, *server.public_addresses]
+        return self._next(
+            lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}"
+        )
+
+    def _map_disks(self, lease: Lease) -> Result:
+        self._driver_of(lease.target).build_disks(self._server(lease))
+        return self._next(lease, "spawning", "Disks ready")
+
+    def _spawn(self, lease: Lease) -> Result:
+        self._driver_of(lease.target).spawn(self._server(lease))
+        return Done(
+            "Running", also=lambda conn: progress.become_active(conn, lease.subject_id)
+        )
+
+    def _next(self, lease: Lease, step: str, message: str) -> Go:
+        return Go(
+            step,
+            message,
+            also=lambda conn: progress.set_state(conn, lease.subject_id, "BUILD", step),
+        )
+
+    def _failed(self, lease: Lease, error: StepError) -> Result:
+        """Undo here first; a host's fault is tried elsewhere, anything else is the end."""
+        elsewhere = isinstance(error, HostFault) and len(self._tried(lease)) < MOST_HOSTS
+        public = (isinstance(error, Fatal) and error.public) or "The server could not be created."
+
+        def also(conn: Connection) -> None:
+            if elsewhere:
+                progress.set_state(conn, lease.subject_id, "BUILD", "scheduling")
+            else:
+                progress.become_faulty(conn, lease.subject_id, public)
+
+        return Go(
+            "undoing",
+            str(error),
+            level="error",
+            params={**lease.params, "excluded": self._tried(lease), "elsewhere": elsewhere},
+            also=also,
+        )
+
+    def _tried(self, lease: Lease) -> list[int]:
+        with self._engine.begin() as conn:
+            here = host_queries.id_by_target(conn, lease.target)
+        return sorted({*lease.params.get("excluded", []), here})
+
+    def _undo(self, lease: Lease) -> Result:
+        clear(self._driver_of(lease.target), lease.subject_id)
+        if lease.params["elsewhere"]:
+            return Go(
+                "scheduling",
+                "Nothing is left here, trying another host",
+                target=SCHEDULER,
+                also=lambda conn: progress.release_host(conn, lease.subject_id),
+            )
+        return Done(
+            "Nothing is left here",
+            outcome="failed",
+            also=lambda conn: progress.release_claims(conn, lease.subject_id),
+        )
+
+
+def clear(driver: Driver, server_id: int) -> None:
+    """Nothing of the server is left on the host; the guest goes first, then what it used."""
+    driver.power_off(server_id)
+    driver.unplug(server_id)
+    driver.erase(server_id)

@@ -1,0 +1,69 @@
+"""What an agent can make true on its host, whatever the hypervisor.
+
+Every method is *observe -> act if needed -> verify*: it may be stopped anywhere and called again.
+``unplug``, ``erase`` and ``power_off`` work from any half-made state and need the server's id only.
+Errors are those of ``db.operations.errors``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from db.wanted import WantedNetwork, WantedServer
+
+
+class PowerState(StrEnum):
+    """What the hypervisor says of a guest."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class HostResources:
+    """What a host has: memory in MB, disk in GB, both of the whole machine."""
+
+    vcpus: int
+    ram_mb: int
+    disk_gb: int
+    hypervisor: str  # kvm, qemu or fake
+
+
+class Driver(Protocol):
+    """One host's hands."""
+
+    def prepare_host(self, network: WantedNetwork | None) -> None:
+        """Bridge, base rules, hypervisor connection; everything that is not a server's."""
+
+    def resources(self) -> HostResources:
+        """Totals of the host."""
+
+    def plug(self, server: WantedServer) -> None:
+        """Tap, anti-spoofing, DHCP, NAT, metadata."""
+
+    def unplug(self, server_id: int) -> None:
+        """Inverse of :meth:`plug`."""
+
+    def build_disks(self, server: WantedServer) -> None:
+        """Root and ephemeral disks."""
+
+    def erase(self, server_id: int) -> None:
+        """The server's directory with its disks is gone."""
+
+    def spawn(self, server: WantedServer) -> None:
+        """Defined from the record as it is now, started, seen running."""
+
+    def power_off(self, server_id: int) -> None:
+        """No domain of the server is left."""
+
+    def power_states(self) -> dict[int, PowerState]:
+        """Power states of our domains by server id."""
+
+    def local_servers(self) -> set[int]:
+        """Ids of servers of which anything is here: directory, tap, chain or domain."""
+
+    def on_change(self, look: Callable[[], None]) -> None:
+        """Call ``look`` whenever a guest's power state changed by itself."""

@@ -1,0 +1,72 @@
+"""A server's operations, for those who must end or survey them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+_LOCK = text("""
+    SELECT 1 FROM servers s JOIN tenants t ON t.id = s.tenant_id WHERE s.id = :id
+    FOR NO KEY UPDATE OF t, s
+""")
+_OTHER = text("""
+    SELECT id, lease_until > clock_timestamp() AS held FROM operations
+    WHERE subject_kind = 'server' AND subject_id = :id AND finished_at IS NULL
+      AND kind <> 'delete' FOR UPDATE
+""")
+_END = text("""
+    UPDATE operations SET outcome = 'cancelled', finished_at = clock_timestamp(),
+           lease_owner = NULL, lease_until = NULL WHERE id = :id
+""")
+_OVERDUE = text("""
+    SELECT o.id, o.subject_id, o.step FROM operations o
+    WHERE o.finished_at IS NULL AND o.kind = 'create' AND o.subject_kind = 'server'
+      AND o.deadline < clock_timestamp() - make_interval(secs => :grace)
+      AND (o.lease_until IS NULL OR o.lease_until < clock_timestamp())
+    ORDER BY o.id LIMIT 100
+""")
+_FAIL = text("""
+    UPDATE operations SET outcome = 'failed', error = :error, finished_at = clock_timestamp(),
+           lease_owner = NULL, lease_until = NULL
+    WHERE id = :id AND finished_at IS NULL
+      AND (lease_until IS NULL OR lease_until < clock_timestamp())
+""")
+_ON_SILENT_HOSTS = text("""
+    SELECT s.id FROM operations o JOIN servers s ON s.id = o.subject_id
+    JOIN hosts h ON h.id = s.host_id JOIN host_heartbeats b ON b.host_id = h.id
+    WHERE o.finished_at IS NULL AND o.kind = 'delete' AND o.subject_kind = 'server'
+      AND s.deleted_at IS NULL AND b.at < clock_timestamp() - make_interval(secs => :silent)
+    ORDER BY s.id LIMIT 100
+""")
+
+
+def lock(conn: Connection, server_id: int) -> None:
+    """Lock a server and its tenant, which come before operations in the lock order."""
+    conn.execute(_LOCK, {"id": server_id})
+
+
+def end_unheld(conn: Connection, server_id: int) -> Literal["none", "ended", "held"]:
+    """End the server's other operation unless a worker holds it now."""
+    row = conn.execute(_OTHER, {"id": server_id}).first()
+    if row is None:
+        return "none"
+    if row.held:
+        return "held"
+    conn.execute(_END, {"id": row.id})
+    return "ended"
+
+
+def overdue_creates(conn: Connection, grace: float) -> list[tuple[int, int, str]]:
+    """Creates that nobody holds ``grace`` seconds past their deadline: (operation, server, step)."""
+    return [(row.id, row.subject_id, row.step) for row in conn.execute(_OVERDUE, {"grace": grace})]
+
+
+def fail_unheld(conn: Connection, operation_id: int, error: str) -> bool:
+    """End an operation as failed; False when a worker took it meanwhile."""
+    return bool(conn.execute(_FAIL, {"id": operation_id, "error": error}).rowcount)
+
+
+def deletes_on_silent_hosts(conn: Connection, silent: float) -> list[int]:
+    """Servers that their tenants deleted and whose hosts have since fallen silent."""
+    return list(conn.execute(_ON_SILENT_HOSTS, {"silent": silent}).scalars())

@@ -1,0 +1,54 @@
+"""Chores of the one sweeping scheduler: what time alone changes."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from db.operations import queue
+from db.queries import progress, server_changes, server_operations
+
+LEADER_KEY = 0x756E6465  # Postgres advisory lock of the sweeper
+
+_LEAD = text("SELECT pg_try_advisory_xact_lock(:key)")
+_EXPIRED_TOKENS = text("""
+    DELETE FROM tokens WHERE hash IN (
+        SELECT hash FROM tokens WHERE expires_at < clock_timestamp() LIMIT 1000)
+""")
+
+OVERDUE = "The deadline passed while the host was silent"
+OVERDUE_PUBLIC = "The server could not be created in time."
+
+
+def lead(conn: Connection) -> bool:
+    """Whether this transaction is the one that sweeps."""
+    return bool(conn.execute(_LEAD, {"key": LEADER_KEY}).scalar_one())
+
+
+def fail_overdue_creates(conn: Connection, *, grace: float) -> int:
+    """End creates that sit on silent hosts past their deadline in ERROR.
+
+    What the host may still hold stays claimed until the host confirms that it is gone.
+    """
+    count = 0
+    for operation_id, server_id, step in server_operations.overdue_creates(conn, grace):
+        server_operations.lock(conn, server_id)
+        if server_operations.fail_unheld(conn, operation_id, OVERDUE):
+            progress.become_faulty(conn, server_id, OVERDUE_PUBLIC)
+            queue.event(
+                conn, operation_id, step=step, actor="sweeper", message=OVERDUE, level="error"
+            )
+            count += 1
+    return count
+
+
+def forget_on_silent_hosts(conn: Connection, *, silent: float) -> int:
+    """Free name and quota of deleted servers whose hosts do not answer (architecture, section 5)."""
+    ids = server_operations.deletes_on_silent_hosts(conn, silent)
+    for server_id in ids:
+        server_changes.forget(conn, server_id)
+    return len(ids)
+
+
+def drop_expired_tokens(conn: Connection) -> int:
+    """Remove tokens past their time."""
+    return conn.execute(_EXPIRED_TOKENS).rowcount

@@ -1,0 +1,47 @@
+"""``python -m scheduler``: places servers and sweeps."""
+
+import os
+import socket
+
+from db import log
+from db.engine import engine
+from db.operations.queue import SCHEDULER
+from db.operations.runner import Runner
+from db.queries import sweep
+from db.settings import settings
+from scheduler.create import create_plan
+from scheduler.delete import delete_plan
+from scheduler.nudge import nudge
+from scheduler.worker import Worker
+
+THREADS = 4
+
+
+def sweep_once() -> None:
+    """One round of the sweeper, by whichever scheduler gets the lock."""
+    config = settings()
+    with engine().begin() as conn:
+        if sweep.lead(conn):
+            sweep.fail_overdue_creates(conn, grace=config.silent_seconds)
+            sweep.forget_on_silent_hosts(conn, silent=config.silent_seconds)
+            sweep.drop_expired_tokens(conn)
+
+
+def main() -> None:
+    """Run the scheduler until it is told to stop."""
+    log.configure("scheduler")
+    runner = Runner(
+        engine(),
+        owner=f"scheduler@{socket.gethostname()}:{os.getpid()}",
+        targets=[SCHEDULER],
+        plans=[create_plan(), delete_plan()],
+        nudge=nudge,
+        lease_seconds=settings().lease_seconds,
+        threads=THREADS,
+    )
+    sweeper = ("sweep", settings().sweep_seconds, sweep_once)
+    Worker(runner, queues=[SCHEDULER], chores=[sweeper]).run()
+
+
+if __name__ == "__main__":
+    main()
