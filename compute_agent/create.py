@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from compute_agent.driver import Driver
 from db.operations.errors import Fatal, HostFault, StepError
-from db.operations.queue import SCHEDULER, Lease
+from db.operations.queue import SCHEDULER, Lease, host_name
 from db.operations.runner import Done, Go, Plan, Result
-from db.queries import hosts as host_queries
-from db.queries import progress
+from db.queries import agents, progress
 from db.wanted import WantedServer
 
 MOST_HOSTS = 3  # hosts that a create tries before it gives up
@@ -50,9 +49,7 @@ class CreatePlan:
         server = self._server(lease)
         self._driver_of(lease.target).plug(server)
         addresses = [server.fixed_address, *server.public_addresses]
-        return self._next(
-            lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}"
-        )
+        return self._next(lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}")
 
     def _map_disks(self, lease: Lease) -> Result:
         self._driver_of(lease.target).build_disks(self._server(lease))
@@ -60,9 +57,7 @@ class CreatePlan:
 
     def _spawn(self, lease: Lease) -> Result:
         self._driver_of(lease.target).spawn(self._server(lease))
-        return Done(
-            "Running", also=lambda conn: progress.become_active(conn, lease.subject_id)
-        )
+        return Done("Running", also=lambda conn: progress.become_active(conn, lease.subject_id))
 
     def _next(self, lease: Lease, step: str, message: str) -> Go:
         return Go(
@@ -92,7 +87,7 @@ class CreatePlan:
 
     def _tried(self, lease: Lease) -> list[int]:
         with self._engine.begin() as conn:
-            here = host_queries.id_by_target(conn, lease.target)
+            here = agents.host_id(conn, host_name(lease.target))
         return sorted({*lease.params.get("excluded", []), here})
 
     def _undo(self, lease: Lease) -> Result:

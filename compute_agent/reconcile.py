@@ -13,7 +13,9 @@ functions that operations call. Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -22,7 +24,7 @@ from compute_agent.driver import Driver, PowerState
 from db import log
 from db.operations.errors import StepError
 from db.operations.runner import Locks
-from db.queries import networks, progress
+from db.queries import agents, progress
 from db.wanted import WantedServer
 
 _logger = log.logger(__name__)
@@ -41,7 +43,7 @@ class Reconciler:
     def prepare(self) -> None:
         """What is the host's own: bridge, base rules, connection."""
         with self.engine.begin() as conn:
-            network = networks.wanted_of_zone(conn, self.zone)
+            network = agents.network_of_zone(conn, self.zone)
         self.driver.prepare_host(network)
 
     def run(self, *, host_restarted: bool = False) -> None:
@@ -50,15 +52,15 @@ class Reconciler:
         with self.engine.begin() as conn:
             wanted = progress.wanted_on_host(conn, self.host)
         for server in wanted:
-            self._guarded(server.id, lambda s=server: self._keep(s, host_restarted))
+            self._guarded(server.id, partial(self._keep, server, host_restarted))
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
-            self._guarded(server_id, lambda i=server_id: self._judge(i))
+            self._guarded(server_id, partial(self._judge, server_id))
 
-    def _guarded(self, server_id: int, act: object) -> None:
+    def _guarded(self, server_id: int, act: Callable[[], None]) -> None:
         try:
             with self.locks.holding(("server", server_id)):
-                act()  # type: ignore[operator]
+                act()
         except StepError as error:
             _logger.warning("not reconciled", server=server_id, error=str(error))
 

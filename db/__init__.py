@@ -1,0 +1,1 @@
+"""What is true: tables, queries, operations, settings. Knows no other package."""

@@ -6,6 +6,7 @@ request is followed from the API through scheduler and agent.
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -31,7 +32,7 @@ def configure(service: str) -> None:
         cache_logger_on_first_use=True,
     )
 
-    def name_service(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    def name_service(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["service"] = service
         return event
 

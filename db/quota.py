@@ -61,7 +61,14 @@ def set_limit(conn: Connection, tenant_id: str, zone_id: int, resource: str, lim
 
 
 def admit_servers(
-    conn: Connection, tenant_id: str, zone_id: int, *, least: int, most: int, vcpus: int, ram_mb: int
+    conn: Connection,
+    tenant_id: str,
+    zone_id: int,
+    *,
+    least: int,
+    most: int,
+    vcpus: int,
+    ram_mb: int,
 ) -> int:
     """How many of ``least``..``most`` servers of a size fit (R123). The tenant row is locked.
 

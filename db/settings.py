@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     api_workers: int = Field(2, ge=1, description="uvicorn worker processes.")
     public_url: str = Field(
         "http://127.0.0.1:8774",
-        description="Base URL of the identity service, and of zones without an address of their own.",
+        description="Base URL of identity, and of zones without an address of their own.",
     )
     internal_address: str = Field(
         "127.0.0.1", description="Controller's management address, where hosts fetch images."
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="Least level that is logged.")
     fault_dir: Path | None = Field(
         None,
-        description="Tests only: a file <kind>.<step>.<before|after|twice> in it is one injected fault.",
+        description="Tests only: files <kind>.<step>.<before|after|twice> in it inject one fault each.",
     )
 
     @classmethod

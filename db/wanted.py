@@ -81,7 +81,7 @@ class WantedServer:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> WantedServer:
-        """Inverse of :meth:`to_json`. Raises KeyError or TypeError when ``data`` is another shape."""
+        """Inverse of :meth:`to_json`. Raises KeyError or TypeError for another shape."""
 
         def image(value: dict[str, Any] | None) -> WantedImage | None:
             return None if value is None else WantedImage(**value)

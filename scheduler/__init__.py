@@ -1,0 +1,1 @@
+"""Where a server goes, the sweeper, and the messages that say \"look now\"."""

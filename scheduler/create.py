@@ -12,6 +12,7 @@ from db.queries.placement import Needs
 from db.settings import settings
 from scheduler.weights import best_first, room_after
 
+
 class NothingFits(Fatal):
     """No host fits; ``refused`` counts hosts by the filter that refused them."""
 
@@ -57,9 +58,7 @@ def _place(conn: Connection, lease: Lease) -> Go:
         (host for host in best_first(hosts, wanted) if placement.claim(conn, wanted, host.id)), None
     )
     if host is None:
-        refused = placement.refusals(
-            conn, wanted, excluded=excluded, silent=config.silent_seconds
-        )
+        refused = placement.refusals(conn, wanted, excluded=excluded, silent=config.silent_seconds)
         raise NothingFits(wanted, refused)
     addresses.claim(
         conn,

@@ -79,7 +79,9 @@ class Worker:
             try:
                 do()
             except Exception as error:
-                _logger.warning("chore failed", chore=name, error=f"{type(error).__name__}: {error}")
+                _logger.warning(
+                    "chore failed", chore=name, error=f"{type(error).__name__}: {error}"
+                )
             self._stop.wait(seconds * random.uniform(0.9, 1.0))  # noqa: S311 - spreads the load
 
     def _consume(self, app: object) -> None:

@@ -24,13 +24,15 @@ class Flavor(HasTimes, Base):
     deleted_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index("uq_flavors_name_live", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "uq_flavors_name_live", "name", unique=True, postgresql_where=text("deleted_at IS NULL")
+        ),
         CheckConstraint("vcpus > 0 AND ram_mb > 0 AND disk_gb >= 0 AND swap_mb >= 0", name="sizes"),
     )
 
 
 class Image(HasId, HasTimes, Base):
-    """A machine, kernel or ramdisk image (R156-R159). ``tenant_id`` None: public, the operator's."""
+    """A machine, kernel or ramdisk image (R156-R159). ``tenant_id`` None: the operator's."""
 
     __tablename__ = "images"
 

@@ -78,7 +78,7 @@ class Token(Base):
 
 
 class TokenScope(Base):
-    """A tenant that a token is scoped to. Rescoping keeps the token's id and expiry and adds one."""
+    """A tenant that a token is scoped to. Rescoping keeps the token and adds one."""
 
     __tablename__ = "token_scopes"
 

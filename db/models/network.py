@@ -55,7 +55,7 @@ class PublicPool(HasId, Base):
 
 
 class PublicAddress(HasId, Base):
-    """An external address: free, a server's automatic one, or floating and a tenant's (R217-R229)."""
+    """An external address: free, automatic of a server, or a tenant's floating one (R217-R229)."""
 
     __tablename__ = "public_addresses"
 
@@ -116,7 +116,8 @@ class SecurityGroupRule(HasId, Base):
             "(protocol IS NULL AND from_port IS NULL AND to_port IS NULL)"
             " OR (protocol IN ('tcp', 'udp') AND from_port BETWEEN 1 AND 65535"
             " AND to_port BETWEEN from_port AND 65535)"
-            " OR (protocol = 'icmp' AND from_port BETWEEN -1 AND 255 AND to_port BETWEEN -1 AND 255)",
+            " OR (protocol = 'icmp' AND from_port BETWEEN -1 AND 255"
+            " AND to_port BETWEEN -1 AND 255)",
             name="protocol_and_ports",
         ),
         Index(

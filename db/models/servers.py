@@ -29,8 +29,8 @@ class ServerName(HasId, Base):
 class Server(HasId, HasTimes, Base):
     """A virtual machine as the client sees it. Kept after deletion for changes-since (R53).
 
-    ``vm_state`` and ``task_state`` make the status (D2); ``generation`` rises with every change that
-    the host must apply; flavor and public key are copies, so that later changes touch nothing.
+    ``vm_state`` and ``task_state`` make the status (D2); ``generation`` rises with every change
+    that the host must apply; flavor and public key are copies, so that later changes touch nothing.
     """
 
     __tablename__ = "servers"

@@ -28,6 +28,11 @@ def host_target(host_name: str) -> str:
     return f"host.{host_name}"
 
 
+def host_name(target: str) -> str:
+    """Inverse of :func:`host_target`."""
+    return target.removeprefix("host.")
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """An operation in a worker's hands."""

@@ -75,7 +75,7 @@ class Wait:
 class Decide:
     """The effect is a claim in the database itself: made, with what follows, in the commit."""
 
-    choose: Callable[[Connection], Go | Done]
+    choose: Callable[[Connection], Go | Done | Wait]
 
 
 Result = Go | Done | Wait | Decide
@@ -266,9 +266,7 @@ class Runner:
         kind = "" if isinstance(error, Retry) else f"{type(error).__name__}: "
         return Wait(seconds, f"{kind}{error}")
 
-    def _commit(
-        self, lease: Lease, result: Result
-    ) -> tuple[Lease | None, list[tuple[str, int]]]:
+    def _commit(self, lease: Lease, result: Result) -> tuple[Lease | None, list[tuple[str, int]]]:
         """Write what follows, under the fence, with its line in the timeline."""
         following: Lease | None = None
         nudges: list[tuple[str, int]] = []

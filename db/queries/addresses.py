@@ -7,7 +7,9 @@ that a guest that still holds a DHCP lease on it cannot meet its successor.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, TextClause, text
 
 from db.operations.errors import Fatal
 
@@ -22,12 +24,12 @@ _PICK_FIXED = f"""
     SELECT f.id FROM fixed_addresses f JOIN networks n ON n.id = f.network_id
     WHERE n.zone_id = :zone_id AND {_FREE_FIXED}
     ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1 FOR UPDATE OF f
-"""  # noqa: S608
+"""
 _PICK_PUBLIC = f"""
     SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
     WHERE o.zone_id = :zone_id AND {_FREE_PUBLIC}
     ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1 FOR UPDATE OF p
-"""  # noqa: S608
+"""
 _CLAIM_FIXED = "UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({pick}) RETURNING id"
 _CLAIM_PUBLIC = """
     UPDATE public_addresses SET server_id = :server_id, automatic = true,
@@ -57,22 +59,24 @@ def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) 
     A zone without a public pool gives none. Raises Fatal when the addresses are exhausted.
     """
     values = {"zone_id": zone_id, "server_id": server_id, "quarantine": quarantine}
-    if not conn.execute(_HAS_FIXED, values).first():
-        if not _take(conn, values, _CLAIM_FIXED, _PICK_FIXED, _ANY_FIXED):
-            raise Fatal("No fixed address is free", "No more addresses are available.")
-    if not conn.execute(_HAS_PUBLIC, values).first():
-        if not _take(conn, values, _CLAIM_PUBLIC, _PICK_PUBLIC, _ANY_PUBLIC):
-            if conn.execute(_POOLS, values).scalar_one():
-                raise Fatal("No public address is free", "No more addresses are available.")
+    has_fixed = conn.execute(_HAS_FIXED, values).first()
+    if not has_fixed and not _take(conn, values, _CLAIM_FIXED, _PICK_FIXED, _ANY_FIXED):
+        raise Fatal("No fixed address is free", "No more addresses are available.")
+    if (
+        not conn.execute(_HAS_PUBLIC, values).first()
+        and conn.execute(_POOLS, values).scalar_one()
+        and not _take(conn, values, _CLAIM_PUBLIC, _PICK_PUBLIC, _ANY_PUBLIC)
+    ):
+        raise Fatal("No public address is free", "No more addresses are available.")
 
 
 def _take(
-    conn: Connection, values: dict[str, object], claim_sql: str, pick: str, any_free: object
+    conn: Connection, values: Mapping[str, object], claim_sql: str, pick: str, any_free: TextClause
 ) -> bool:
     if conn.execute(text(claim_sql.format(pick=pick + " SKIP LOCKED")), values).first():
         return True
     for _ in range(WAITS):
-        if not conn.execute(any_free, values).scalar_one():  # type: ignore[call-overload]
+        if not conn.execute(any_free, values).scalar_one():
             return False
         if conn.execute(text(claim_sql.format(pick=pick)), values).first():
             return True
@@ -80,6 +84,6 @@ def _take(
 
 
 def release(conn: Connection, server_id: int) -> None:
-    """Take all addresses off a server: its own go to quarantine, floating ones stay the tenant's."""
+    """Take all addresses off a server; floating ones stay the tenant's, its own rest."""
     conn.execute(_RELEASE_FIXED, {"server_id": server_id})
     conn.execute(_RELEASE_PUBLIC, {"server_id": server_id})

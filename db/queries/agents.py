@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from db.wanted import WantedNetwork
+
 _REGISTER = text("""
     INSERT INTO hosts (name, zone_id, management_address, hypervisor, vcpus, ram_mb, disk_gb,
                        vcpu_ratio, ram_ratio, disk_ratio, reserved_ram_mb)
@@ -20,6 +22,12 @@ _REGISTER = text("""
         disk_ratio = excluded.disk_ratio, reserved_ram_mb = excluded.reserved_ram_mb,
         updated_at = clock_timestamp()
     RETURNING id
+""")
+_HOST_ID = text("SELECT id FROM hosts WHERE name = :name")
+_NETWORK = text("""
+    SELECT n.id, n.name, n.cidr::text AS cidr, host(n.gateway) AS gateway, n.gateway_mac, n.dns,
+           z.hostname_domain AS domain
+    FROM networks n JOIN zones z ON z.id = n.zone_id WHERE z.name = :zone ORDER BY n.id LIMIT 1
 """)
 _LAST_BOOT = text("SELECT boot_id FROM host_heartbeats WHERE host_id = :host_id")
 _BEAT = text("""
@@ -45,6 +53,17 @@ def register(conn: Connection, facts: dict[str, Any]) -> int:
     if host_id is None:
         raise UnknownZone(facts["zone"])
     return int(host_id)
+
+
+def host_id(conn: Connection, name: str) -> int:
+    """Id of a registered host. Raises NoResultFound."""
+    return int(conn.execute(_HOST_ID, {"name": name}).scalar_one())
+
+
+def network_of_zone(conn: Connection, zone: str) -> WantedNetwork | None:
+    """The zone's network; None until the operator made it."""
+    row = conn.execute(_NETWORK, {"zone": zone}).first()
+    return None if row is None else WantedNetwork(**row._mapping)
 
 
 def last_boot(conn: Connection, host_id: int) -> str | None:

@@ -35,7 +35,7 @@ _CANDIDATES = text(f"""
     SELECT id, name, vcpus, ram_mb, disk_gb, used_vcpus, used_ram_mb, used_disk_gb,
            vcpu_ratio, ram_ratio, disk_ratio, reserved_ram_mb
     FROM hosts h WHERE {" AND ".join(FILTERS.values())}
-""").bindparams(_EXCLUDED)  # noqa: S608
+""").bindparams(_EXCLUDED)
 
 # Counts fall through the filters in their order: a host counts where it is first refused.
 _REFUSALS = text(f"""
@@ -43,14 +43,14 @@ _REFUSALS = text(f"""
         SELECT CASE {" ".join(f"WHEN NOT ({c}) THEN '{name}'" for name, c in FILTERS.items())}
                ELSE 'none' END AS refused FROM hosts h) AS filtered
     GROUP BY refused
-""").bindparams(_EXCLUDED)  # noqa: S608
+""").bindparams(_EXCLUDED)
 
 _CLAIM = text(f"""
     UPDATE hosts SET used_vcpus = used_vcpus + :vcpus, used_ram_mb = used_ram_mb + :ram_mb,
            used_disk_gb = used_disk_gb + :disk_gb
     WHERE id = :host_id AND enabled AND {_RAM_FITS} AND {_VCPU_FITS} AND {_DISK_FITS}
     RETURNING id
-""")  # noqa: S608
+""")
 _ALLOCATE = text("""
     INSERT INTO allocations (server_id, host_id, vcpus, ram_mb, disk_gb)
     VALUES (:server_id, :host_id, :vcpus, :ram_mb, :disk_gb)

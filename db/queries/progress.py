@@ -69,7 +69,7 @@ _WANTED = f"""
     FROM servers s JOIN zones z ON z.id = s.zone_id JOIN images i ON i.id = s.image_id
     LEFT JOIN images k ON k.id = i.kernel_id LEFT JOIN images r ON r.id = i.ramdisk_id
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id
-"""  # noqa: S608
+"""
 _WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
 _WANTED_ON_HOST = text(f"""{_WANTED} JOIN hosts h ON h.id = s.host_id
     WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'

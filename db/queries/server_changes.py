@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from db import quota
 from db.operations import queue
+from db.operations.errors import InProgress
 from db.queries import servers
 from db.scope import Scope
 
@@ -247,17 +248,19 @@ def _lock_live(conn: Connection, scope: Scope, server_id: int) -> Row[Any] | Non
     return conn.execute(_LOCK, values).first()
 
 
-def rename(conn: Connection, scope: Scope, server_id: int, name: str) -> servers.ServerDetail | None:
+def rename(
+    conn: Connection, scope: Scope, server_id: int, name: str
+) -> servers.ServerDetail | None:
     """Give a live server another display name (R103-R105); None when it is gone.
 
-    Raises NameInUse; renaming to the own current name changes nothing. Raises queue.InProgress
+    Raises NameInUse; renaming to the own current name changes nothing. Raises InProgress
     while it is being deleted.
     """
     row = _lock_live(conn, scope, server_id)
     if row is None:
         return None
     if row.task_state == "deleting":
-        raise queue.InProgress(f"server {server_id} is being deleted")
+        raise InProgress(f"server {server_id} is being deleted")
     if row.name != name:
         name_id = conn.execute(
             _CLAIM_NAME,
@@ -317,15 +320,14 @@ def request_delete(
             target=queue.SCHEDULER,
             request_id=scope.request_id,
         )
-    except queue.InProgress:
+    except InProgress:
         return None
-    queue.event(
-        conn, operation_id, step="cancelling", actor="api", message="Delete accepted"
-    )
+    queue.event(conn, operation_id, step="cancelling", actor="api", message="Delete accepted")
     conn.execute(_DELETING, {"id": server_id})
-    silent = row.host_id is not None and conn.execute(
-        _SILENT, {"host_id": row.host_id, "seconds": silent_seconds}
-    ).scalar_one()
+    silent = (
+        row.host_id is not None
+        and conn.execute(_SILENT, {"host_id": row.host_id, "seconds": silent_seconds}).scalar_one()
+    )
     if silent:
         forget(conn, server_id)
     return operation_id

@@ -58,7 +58,7 @@ def end_unheld(conn: Connection, server_id: int) -> Literal["none", "ended", "he
 
 
 def overdue_creates(conn: Connection, grace: float) -> list[tuple[int, int, str]]:
-    """Creates that nobody holds ``grace`` seconds past their deadline: (operation, server, step)."""
+    """Creates unheld ``grace`` seconds past their deadline: (operation, server, step)."""
     return [(row.id, row.subject_id, row.step) for row in conn.execute(_OVERDUE, {"grace": grace})]
 
 

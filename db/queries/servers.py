@@ -35,7 +35,7 @@ _BY_ID = text(f"{_DETAIL} {_LIVE} AND s.id = :id")
 _BY_UUID = text(f"{_DETAIL} {_LIVE} AND s.uuid = CAST(:uuid AS uuid)")
 _LIST = text(f"{_DETAIL} {_LIVE} {_ORDER}")
 _LIST_AFTER = text(f"{_DETAIL} {_LIVE} {_AFTER} {_ORDER}")
-_BRIEF = f"SELECT s.id, s.uuid::text AS uuid, s.name FROM servers s {_LIVE}"  # noqa: S608
+_BRIEF = f"SELECT s.id, s.uuid::text AS uuid, s.name FROM servers s {_LIVE}"
 _BRIEF_FIRST = text(f"{_BRIEF} {_ORDER}")
 _BRIEF_AFTER = text(f"{_BRIEF} {_AFTER} {_ORDER}")
 _MARKER = "SELECT s.created_at AS marker_at, s.id AS marker_id FROM servers s"

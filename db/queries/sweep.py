@@ -42,7 +42,7 @@ def fail_overdue_creates(conn: Connection, *, grace: float) -> int:
 
 
 def forget_on_silent_hosts(conn: Connection, *, silent: float) -> int:
-    """Free name and quota of deleted servers whose hosts do not answer (architecture, section 5)."""
+    """Free name and quota of deleted servers whose hosts do not answer to the end."""
     ids = server_operations.deletes_on_silent_hosts(conn, silent)
     for server_id in ids:
         server_changes.forget(conn, server_id)

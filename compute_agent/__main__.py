@@ -1,0 +1,125 @@
+"""``python -m compute_agent``: the agent of one host, or of all fake hosts.
+
+One process per host, by a lock file: what it does under a server's lock in this process is done by
+nobody else. The metadata service and DHCP are units of their own and go on without it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TextIO
+
+from compute_agent.create import CreatePlan
+from compute_agent.delete import delete_plan
+from compute_agent.driver import Driver
+from compute_agent.fake import FakeDriver
+from compute_agent.host import Host, boot_id
+from db import log
+from db.engine import engine
+from db.operations.runner import Locks, Runner
+from db.queries import agents
+from db.settings import settings
+from scheduler.nudge import nudge
+from scheduler.worker import Worker
+
+SETTLE = 0.2  # seconds that several look hints are gathered
+
+_logger = log.logger(__name__)
+
+
+def sole_agent() -> TextIO:
+    """Take the host's lock file; the process ends when another agent holds it."""
+    directory = settings().state_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "agent.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _logger.error("another agent runs on this host", lock=str(lock.name))
+        sys.exit(1)
+    return lock
+
+
+def make_hosts(locks: Locks) -> list[Host]:
+    """The hosts that this process is the agent of."""
+    config = settings()
+    if config.hypervisor == "fake":
+        boot = str(uuid.uuid4())  # a fake host forgets everything when its process ends
+        names = [f"fake{number}" for number in range(1, config.fake_hosts + 1)]
+        return [Host(engine(), name, FakeDriver(), boot, locks) for name in names]
+    from compute_agent.libvirt_driver import LibvirtDriver  # noqa: PLC0415 - needs libvirt
+
+    return [Host(engine(), config.host_name, LibvirtDriver(), boot_id(), locks)]
+
+
+def register_all(hosts: Sequence[Host]) -> None:
+    """Register every host, waiting for database and hypervisor as long as it takes."""
+    for host in hosts:
+        while host.id is None:
+            try:
+                host.register()
+            except Exception as error:
+                _logger.warning("cannot register yet", host=host.name, error=str(error))
+                time.sleep(1.0)
+
+
+def keep_reconciling(host: Host) -> None:
+    """Reconcile now, whenever asked to, and periodically."""
+    while True:
+        try:
+            host.reconcile()
+        except Exception as error:
+            _logger.warning("reconcile failed", host=host.name, error=str(error))
+        host.wait_for_look(settings().reconcile_seconds)
+        time.sleep(SETTLE)
+
+
+def main() -> None:
+    """Run the agent until it is told to stop."""
+    log.configure("agent")
+    lock = sole_agent()
+    locks = Locks()
+    hosts = make_hosts(locks)
+    drivers: dict[str, Driver] = {host.target: host.driver for host in hosts}
+    register_all(hosts)
+    runner = Runner(
+        engine(),
+        owner=f"agent@{hosts[0].name}:{os.getpid()}",
+        targets=list(drivers),
+        plans=[CreatePlan(engine(), drivers.__getitem__).plan, delete_plan(drivers.__getitem__)],
+        nudge=nudge,
+        lease_seconds=settings().lease_seconds,
+        threads=settings().agent_threads,
+        locks=locks,
+    )
+    ids = [host.id for host in hosts if host.id is not None]
+    boot = hosts[0].boot
+    details = {"pid": os.getpid()}
+
+    def beat() -> None:
+        with engine().begin() as conn:
+            agents.beat(conn, ids, boot, details)
+
+    beat()
+    for host in hosts:
+        threading.Thread(
+            target=keep_reconciling, args=(host,), name="reconcile", daemon=True
+        ).start()
+
+    def look() -> None:
+        for host in hosts:
+            host.look()
+
+    chores = [("heartbeat", settings().heartbeat_seconds, beat)]
+    Worker(runner, queues=list(drivers), chores=chores, look=look).run()
+    lock.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""One host as its agent sees it: what it tells the database, and when it compares itself."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from compute_agent.driver import Driver
+from compute_agent.reconcile import Reconciler
+from db import log
+from db.operations.queue import host_target
+from db.operations.runner import Locks
+from db.queries import agents
+from db.settings import settings
+
+BOOT_ID = Path("/run/undercast-boot-id")  # /run is empty after a restart of the machine
+
+_logger = log.logger(__name__)
+
+
+def boot_id() -> str:
+    """Id of this boot of the host: made once in /run, so a restart of the host changes it."""
+    if not BOOT_ID.exists():
+        temporary = BOOT_ID.with_suffix(".new")
+        temporary.write_text(str(uuid.uuid4()))
+        temporary.rename(BOOT_ID)
+    return BOOT_ID.read_text()
+
+
+class Host:
+    """Registration, heartbeat and reconcile of one host."""
+
+    def __init__(self, engine: Engine, name: str, driver: Driver, boot: str, locks: Locks) -> None:
+        self.name = name
+        self.driver = driver
+        self.target = host_target(name)
+        self.id: int | None = None
+        self._engine = engine
+        self.boot = boot
+        self._restarted = True
+        self._reconciler = Reconciler(engine, name, settings().host_zone, driver, locks)
+        self._look = threading.Event()
+        driver.on_change(self.look)
+
+    def register(self) -> None:
+        """Prepare the host, then say what it has and that no former agent holds its work."""
+        self._reconciler.prepare()
+        config, found = settings(), self.driver.resources()
+        facts = {
+            "name": self.name,
+            "zone": config.host_zone,
+            "management_address": config.management_address,
+            "hypervisor": found.hypervisor,
+            "vcpus": found.vcpus,
+            "ram_mb": found.ram_mb,
+            "disk_gb": found.disk_gb,
+            "vcpu_ratio": config.vcpu_ratio,
+            "ram_ratio": config.ram_ratio,
+            "disk_ratio": config.disk_ratio,
+            "reserved_ram_mb": config.reserved_ram_mb,
+        }
+        with self._engine.begin() as conn:
+            host_id = agents.register(conn, facts)
+            self._restarted = agents.last_boot(conn, host_id) != self.boot
+            agents.let_go(conn, [self.target])
+        self.id = host_id
+        _logger.info("host registered", host=self.name, restarted=self._restarted, **facts)
+
+    def look(self) -> None:
+        """Reconcile soon."""
+        self._look.set()
+
+    def reconcile(self) -> None:
+        """One round now; the first after a restart of the host starts its guests again."""
+        self._look.clear()
+        self._reconciler.run(host_restarted=self._restarted)
+        self._restarted = False
+
+    def wait_for_look(self, seconds: float) -> None:
+        """Return when somebody asked to look, at the latest after ``seconds``."""
+        self._look.wait(seconds)
