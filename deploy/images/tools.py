@@ -1,0 +1,16 @@
+"""Running the programs that build images."""
+
+import os
+import subprocess
+
+
+def run(*argv: object, cwd: str | None = None, **environment: str) -> None:
+    """Run a program; it ends the build when it fails."""
+    words = [str(word) for word in argv]
+    subprocess.run(words, cwd=cwd, env={**os.environ, **environment}, check=True, timeout=300)
+
+
+def output(*argv: object) -> str:
+    """Run a program; returns what it prints, "" when it fails."""
+    words = [str(word) for word in argv]
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, timeout=300).stdout
