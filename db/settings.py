@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="Least level that is logged.")
     fault_dir: Path | None = Field(
         None,
-        description="Tests only: files <kind>.<step>.<before|after|twice> in it inject one fault each.",
+        description="Tests only: a file <kind>.<step>.<before|after|twice> in it is one fault.",
     )
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Where a server goes, the sweeper, and the messages that say \"look now\"."""
+"""Where a server goes, the sweeper, and the messages that say *look now*."""

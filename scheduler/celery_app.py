@@ -27,6 +27,7 @@ def make_app() -> Celery:
     """Celery of this process."""
     app = Celery("undercast", broker=settings().redis_url.get_secret_value(), set_as_current=False)
     app.conf.update(
+        accept_content=["json"],
         task_ignore_result=True,
         task_acks_late=False,
         task_create_missing_queues=True,

@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from celery.platforms import SecurityWarning
 from kombu import Queue
 
 from db import log
@@ -46,7 +48,9 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Start the chores and consume hints in the main thread, until stopped."""
+        """Start the chores and the consumer; wait until stopped."""
+        # An agent must be root (taps, rules); messages are JSON numbers, never pickles.
+        warnings.simplefilter("ignore", SecurityWarning)
         for name, seconds, do in self._chores:
             threading.Thread(
                 target=self._repeat, args=(name, seconds, do), name=name, daemon=True

@@ -10,7 +10,7 @@ class Retry(StepError):  # noqa: N818 - says what to do, not what went wrong
 
 
 class HostFault(StepError):  # noqa: N818
-    """This host cannot: undo here, release the claim, schedule on another host."""
+    """Not on this host: undo here, release the claim, schedule on another host."""
 
 
 class Fatal(StepError):  # noqa: N818
