@@ -1,0 +1,1 @@
+"""Images and disks of a host: what is cached, what servers own, and what is thrown away."""
