@@ -34,8 +34,8 @@ class ImageFacts:
 def inspect_image(path: Path, declared_format: str) -> ImageFacts:
     """Facts of the image file at ``path``, which must be of ``declared_format``.
 
-    Kernels and ramdisks are declared "raw". Raises ImageRefusedError, and OSError when the file cannot be
-    read.
+    Kernels and ramdisks are declared "raw". Raises ImageRefusedError, and OSError when the
+    file cannot be read.
     """
     if declared_format not in ("raw", "qcow2"):
         raise ImageRefusedError(f"images are raw or qcow2, not {declared_format}")

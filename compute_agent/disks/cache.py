@@ -32,7 +32,6 @@ from db.wanted import WantedImage
 _TIMEOUT = httpx.Timeout(10.0)  # seconds without progress
 _LOCK_WAIT = 120.0  # seconds that one caller waits for another's transfer
 _ATTEMPTS = 3  # of a transfer that breaks, before the step is tried again later
-_CHUNK = 1024 * 1024
 
 _logger = log.logger(__name__)
 
@@ -127,7 +126,7 @@ class ImageCache:
             _check_answer(answer, image, part)
             resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT
             with part.open("ab" if resumed else "wb") as file:
-                for chunk in answer.iter_bytes(_CHUNK):
+                for chunk in answer.iter_raw():  # unbuffered: what arrived before a break counts
                     file.write(chunk)
                     if file.tell() > image.size:
                         raise HostFault(f"image {image.checksum} is larger than {image.size} bytes")
