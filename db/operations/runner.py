@@ -236,6 +236,7 @@ class Runner:
             if held.overdue and plan.failed and lease.step not in plan.undo_steps:
                 raise Fatal("The deadline passed", "The server could not be created in time.")
             faults.stop_here(lease.kind, lease.step, "before")
+            faults.fail(lease.kind, lease.step)
             step = plan.steps[lease.step]
             if faults.twice(lease.kind, lease.step):
                 step(lease)

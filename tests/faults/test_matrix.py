@@ -1,0 +1,108 @@
+"""Every operation x step x {stop before the effect, stop after it before the commit, run twice}.
+
+The real worker process ends itself with SIGKILL at that very point (db.operations.faults), and the
+supervisor starts it again. The server must then end ACTIVE, or in a clean ERROR, or gone, and the
+ledger must balance. A new operation joins by a line in SCENARIOS; a test below refuses an operation
+or a step that the matrix leaves out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from compute_agent.create import CreatePlan
+from compute_agent.delete import delete_plan as agent_delete_plan
+from scheduler.create import create_plan
+from scheduler.delete import delete_plan
+from tests import ledger
+from tests.lab import Client, Lab, eventually
+
+POINTS = ("before", "after", "twice")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How to bring an operation to run, and how its server may end."""
+
+    operation: str
+    steps: tuple[str, ...]
+    run: Callable[[Client, Lab, str, Callable[[], None]], int]  # returns the server's id
+    ends: tuple[str | None, ...]  # statuses; None: gone
+    also_fails: tuple[str, ...] = ()  # steps that fail on their host, so that others come to run
+
+
+def create(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    inject()
+    return int(client.create(name)["id"])
+
+
+def delete(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    server_id = int(client.create(name)["id"])
+    settled = client.settled(server_id)
+    assert settled is not None
+    assert settled["status"] == "ACTIVE", settled
+    inject()
+    client.delete(server_id)
+    eventually(lambda: client.show(server_id) is None, "deleted")
+    return server_id
+
+
+SCENARIOS = (
+    Scenario(
+        "create", ("scheduling", "networking", "block_device_mapping", "spawning"),
+        create, ("ACTIVE",),
+    ),
+    Scenario("create", ("undoing",), create, ("ACTIVE", "ERROR"), also_fails=("spawning",)),
+    Scenario("delete", ("cancelling", "powering_off", "unplugging", "erasing"), delete, (None,)),
+)  # fmt: skip
+CASES = [
+    pytest.param(scenario, step, point, id=f"{scenario.operation}-{step}-{point}")
+    for scenario in SCENARIOS
+    for step, point in itertools.product(scenario.steps, POINTS)
+]
+
+
+def ask_for(lab: Lab, operation: str, step: str, point: str) -> None:
+    for directory in lab.fault_dirs():
+        (directory / f"{operation}.{step}.{point}").touch()
+
+
+def was_taken(lab: Lab, operation: str, step: str, point: str) -> bool:
+    return any(
+        not (directory / f"{operation}.{step}.{point}").exists() for directory in lab.fault_dirs()
+    )
+
+
+def test_the_matrix_leaves_no_step_out() -> None:
+    """The steps that workers know are the steps that the matrix runs."""
+    nothing: Any = None
+    plans = [
+        create_plan(), delete_plan(), CreatePlan(nothing, nothing).plan, agent_delete_plan(nothing),
+    ]  # fmt: skip
+    known = {(plan.kind, step) for plan in plans for step in plan.steps}
+    assert known == {(s.operation, step) for s in SCENARIOS for step in s.steps}
+
+
+@pytest.mark.usefixtures("no_faults")
+@pytest.mark.parametrize(("scenario", "step", "point"), CASES)
+def test_fault(lab: Lab, client: Client, scenario: Scenario, step: str, point: str) -> None:
+    def inject() -> None:
+        for failing in scenario.also_fails:
+            ask_for(lab, scenario.operation, failing, "fail")
+        ask_for(lab, scenario.operation, step, point)
+
+    name = f"fault-{scenario.operation}-{step}-{point}".replace("_", "-")
+    server_id = scenario.run(client, lab, name, inject)
+    server = client.settled(server_id)
+    assert (server["status"] if server else None) in scenario.ends, server
+    assert was_taken(lab, scenario.operation, step, point), "the fault never came to happen"
+    ledger.balance(lab)
+    if server is not None:
+        client.delete(server_id)
+        eventually(lambda: client.show(server_id) is None, "deleted")
+        ledger.balance(lab)
