@@ -1,0 +1,1 @@
+"""The schema's history, as package data, run by ``undercast db``."""
