@@ -1,0 +1,1 @@
+"""Guests as libvirt domains: generated, started, watched and removed."""
