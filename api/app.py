@@ -1,0 +1,119 @@
+"""The application: routes, and what errors become."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from api.extensions import routes as extensions
+from api.faults import BadMethod, BadRequest, Fault, NotFound, ServerFault, ServiceUnavailable
+from api.flavors import routes as flavors
+from api.identity import routes as identity
+from api.images import routes as images
+from api.internal import routes as internal
+from api.keypairs import routes as keypairs
+from api.limits import routes as limits
+from api.servers import routes as servers
+from api.versions import routes as versions
+from api.wire.call import call_of
+from api.wire.middleware import Wire
+from api.wire.render import render_fault
+from db import log
+from db.engine import async_engine
+
+ROUTERS: tuple[APIRouter, ...] = (
+    versions.router,
+    identity.router,
+    extensions.router,
+    limits.router,
+    flavors.router,
+    images.router,
+    keypairs.router,
+    servers.router,
+    internal.router,
+)
+_logger = log.logger(__name__)
+
+
+def create_app() -> ASGIApp:
+    """The ASGI application of one process. Connects to Postgres at its first request."""
+    app = FastAPI(
+        title="Undercast",
+        summary="HP Cloud Compute API v1.1",
+        version="1.1",
+        openapi_url="/openapi",
+        docs_url="/docs",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(Fault, _on_fault)
+    app.add_exception_handler(HTTPException, _on_routing)
+    app.add_exception_handler(RequestValidationError, _on_bad_value)
+    app.add_exception_handler(DataError, _on_bad_value)
+    app.add_exception_handler(ClientDisconnect, _on_bad_value)
+    for away in (OperationalError, InterfaceError, PoolTimeout, ConnectionError):
+        app.add_exception_handler(away, _on_database_away)
+    app.add_exception_handler(Exception, _on_defect)
+    return Wire(app)
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+    await async_engine().dispose()
+
+
+def methods_at(path: str) -> set[str]:
+    """The methods that a path has; HEAD comes with GET (D25)."""
+    found: set[str] = set()
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.path_regex.match(path):
+                found |= route.methods
+    return found | {"HEAD"} if "GET" in found else found
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Fault)
+    return render_fault(request, error)
+
+
+async def _on_routing(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods (R89, R90, D25)."""
+    assert isinstance(error, HTTPException)
+    methods = methods_at(request.scope["path"])
+    if error.status_code == 405 and methods:
+        return render_fault(request, BadMethod(request.method, methods))
+    return render_fault(request, NotFound() if error.status_code in (404, 405) else BadRequest())
+
+
+async def _on_bad_value(request: Request, error: Exception) -> Response:
+    """What slipped through our own checks; the framework's texts never leave."""
+    _logger.warning("value refused late", error=type(error).__name__)
+    return render_fault(request, BadRequest())
+
+
+async def _on_database_away(request: Request, error: Exception) -> Response:
+    """Postgres is away, or too busy to answer in time (R88)."""
+    _logger.error("database away", error=str(error).splitlines()[0])
+    return render_fault(request, ServiceUnavailable())
+
+
+async def _on_defect(request: Request, error: Exception) -> Response:
+    """A defect of ours: the traceback is logged, the client gets the request id (R87)."""
+    request_id = call_of(request).request_id
+    with log.bind(request_id=request_id):
+        _logger.error("defect", exc_info=error)
+    return render_fault(request, ServerFault(details=f"Request id: {request_id}"))

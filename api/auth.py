@@ -1,0 +1,79 @@
+"""Who asks: token to user, tenant and zone, in one query (R8-R11, R16, D28).
+
+Every route below a tenant's path takes :data:`Caller` first, so that nothing else runs for a
+request that is not authorized. Tenancy beyond that is the :class:`~db.scope.Scope` which every
+query takes.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from api.database import read
+from api.faults import ServiceUnavailable, Unauthorized
+from api.wire.call import call_of, host_of, origin_of
+from api.wire.links import Links
+from db import log
+from db.queries import identity
+from db.scope import Scope
+from db.settings import settings
+
+TOKEN = re.compile(r"HPAuth_[0-9a-f]{64}")  # R19
+_logger = log.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """A request that may go on: its scope, its zone's name, and how to link."""
+
+    scope: Scope
+    zone: str
+    links: Links
+
+
+def hash_token(token: str) -> bytes | None:
+    """What the database knows a token by; None when the text cannot be a token."""
+    return hashlib.sha256(token.encode()).digest() if TOKEN.fullmatch(token) else None
+
+
+def refused(details: str | None = None) -> Unauthorized:
+    """The fault that says where to get a token (D28)."""
+    return Unauthorized(f"{settings().public_url.rstrip('/')}/v2.0/", details=details)
+
+
+async def authorize(request: Request, tenant_id: str) -> Authorized:
+    """Scope of a request to a tenant's path.
+
+    Raises Unauthorized without a token, for an unknown, expired or unscoped one, and for one that
+    is good for other tenants only.
+    """
+    token_hash = hash_token(request.headers.get("x-auth-token", ""))
+    if token_hash is None:
+        raise refused()
+    found = await read(
+        identity.authorize,
+        token_hash=token_hash,
+        tenant_id=tenant_id,
+        host=host_of(request),
+        default_zone=settings().zone,
+    )
+    if found is None:
+        raise refused()
+    if found.zone is None:
+        _logger.error("the zone of the settings is not in the database", zone=settings().zone)
+        raise ServiceUnavailable
+    call = call_of(request)
+    call.tenant_id = tenant_id
+    base = (found.zone.compute_url or origin_of(request)).rstrip("/")
+    return Authorized(
+        Scope(tenant_id, found.zone.id, found.user_id, call.request_id),
+        found.zone.name,
+        Links(base, call.prefix, tenant_id),
+    )
+
+
+Caller = Annotated[Authorized, Depends(authorize)]

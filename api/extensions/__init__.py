@@ -1,0 +1,1 @@
+"""Extensions in use (R75-R79, D61)."""

@@ -1,0 +1,1 @@
+"""What hosts fetch from the controller, on the management network only."""

@@ -1,0 +1,64 @@
+"""The internal interface: image bytes for hosts, on the management network only.
+
+The middleware shows these paths to the internal socket alone. Whoever asks for bytes must know the
+secret of the settings.
+"""
+
+import hmac
+import os
+import re
+import stat
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from api.auth import refused
+from api.database import read
+from api.faults import NotFound
+from api.wire.render import render
+from api.wire.view import Plain
+from db.queries import identity
+from db.settings import settings
+
+router = APIRouter(prefix="/internal", include_in_schema=False)
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+def _check_secret(request: Request) -> None:
+    """Raises Unauthorized unless the request carries the secret; an empty secret fits nobody."""
+    secret = settings().internal_secret.get_secret_value()
+    given = request.headers.get("authorization", "")
+    if not secret or not hmac.compare_digest(given.encode(), f"Bearer {secret}".encode()):
+        raise refused()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Status of a regular file; None when there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+@router.api_route("/images/{checksum}", methods=["GET", "HEAD"])
+async def get_image(request: Request, checksum: str) -> Response:
+    """Bytes of the image of a SHA-256, whole or a Range of them."""
+    _check_secret(request)
+    if not _CHECKSUM.fullmatch(checksum):
+        raise NotFound
+    path = settings().image_store / checksum
+    found = await anyio.to_thread.run_sync(_stat, path)
+    if found is None:
+        raise NotFound
+    return FileResponse(path, stat_result=found, media_type="application/octet-stream")
+
+
+@router.get("/health")
+async def show_health(request: Request) -> Response:
+    """Whether this process serves and reaches Postgres; 503 when not."""
+    await read(identity.zones)
+    return render(request, Plain({"status": "ok"}))

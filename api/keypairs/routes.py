@@ -1,0 +1,52 @@
+"""os-keypairs (R230-R236)."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.database import read, write
+from api.faults import NotFound
+from api.keypairs import service
+from api.keypairs.views import KeypairItem, KeypairView, MadeView
+from api.wire.body import read_body
+from api.wire.call import names_of
+from api.wire.pages import page_of
+from api.wire.render import render
+from api.wire.view import Many, One
+from db.queries import keypairs
+
+router = APIRouter(prefix="/v1.1/{tenant_id}/os-keypairs", tags=["keypairs"])
+
+
+@router.get("")
+async def list_keypairs(request: Request, caller: Caller) -> Response:
+    """The user's keypairs, by name (R232, D65)."""
+    page = page_of(request)
+    found = await read(keypairs.list_all, caller.scope)
+    shown = page.of(found, lambda keypair: keypair.name)
+    return render(request, Many("keypairs", [KeypairItem(keypair) for keypair in shown]))
+
+
+@router.post("")
+async def create_keypair(request: Request, caller: Caller) -> Response:
+    """Import or make a keypair (R230)."""
+    made = await service.create(caller.scope, await read_body(request, "keypair"))
+    return render(request, One("keypair", MadeView(made)))
+
+
+@router.get("/{keypair_name}")
+async def show_keypair(request: Request, caller: Caller, keypair_name: str) -> Response:
+    """One keypair (R233)."""
+    found = await read(keypairs.find, caller.scope, names_of(request, keypair_name))
+    if found is None:
+        raise NotFound
+    return render(request, One("keypair", KeypairView(found)))
+
+
+@router.delete("/{keypair_name}")
+async def delete_keypair(request: Request, caller: Caller, keypair_name: str) -> Response:
+    """Forget a keypair; servers that were given it keep it (R234, D9)."""
+    if not await write(keypairs.remove, caller.scope, names_of(request, keypair_name)):
+        raise NotFound
+    return render(request, status=202)

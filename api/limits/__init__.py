@@ -1,0 +1,1 @@
+"""Limits of a tenant (R57-R65)."""

@@ -1,0 +1,21 @@
+"""GET limits (R64)."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.database import read
+from api.limits.views import LimitsView
+from api.wire.render import render
+from api.wire.view import One
+from db import quota
+
+router = APIRouter(prefix="/v1.1/{tenant_id}/limits", tags=["limits"])
+
+
+@router.get("")
+async def list_limits(request: Request, caller: Caller) -> Response:
+    """The limits of tenant and zone (R57, R64)."""
+    limits = await read(quota.limits, caller.scope.tenant_id, caller.scope.zone_id)
+    return render(request, One("limits", LimitsView(limits)))
