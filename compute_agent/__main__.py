@@ -98,13 +98,12 @@ def main() -> None:
         threads=settings().agent_threads,
         locks=locks,
     )
-    ids = [host.id for host in hosts if host.id is not None]
-    boot = hosts[0].boot
     details = {"pid": os.getpid()}
 
     def beat() -> None:
+        boots = {host.id: host.reported_boot for host in hosts if host.id is not None}
         with engine().begin() as conn:
-            agents.beat(conn, ids, boot, details)
+            agents.beat(conn, boots, details)
 
     beat()
     for host in hosts:

@@ -39,8 +39,8 @@ class Host:
         self.target = host_target(name)
         self.id: int | None = None
         self._engine = engine
-        self.boot = boot
-        self._restarted = True
+        self._boot = boot
+        self._known_boot: str | None = None
         self._reconciler = Reconciler(engine, name, settings().host_zone, driver, locks)
         self._look = threading.Event()
         driver.on_change(self.look)
@@ -64,10 +64,22 @@ class Host:
         }
         with self._engine.begin() as conn:
             host_id = agents.register(conn, facts)
-            self._restarted = agents.last_boot(conn, host_id) != self.boot
+            self._known_boot = agents.last_boot(conn, host_id)
             agents.let_go(conn, [self.target])
         self.id = host_id
         _logger.info("host registered", host=self.name, restarted=self._restarted, **facts)
+
+    @property
+    def _restarted(self) -> bool:
+        return self._known_boot != self._boot
+
+    @property
+    def reported_boot(self) -> str:
+        """Boot id for the heartbeat: this boot's once its guests were started again.
+
+        Until then the former one (or none), so that an agent that dies meanwhile starts over.
+        """
+        return self._known_boot or ""
 
     def look(self) -> None:
         """Reconcile soon."""
@@ -76,8 +88,8 @@ class Host:
     def reconcile(self) -> None:
         """One round now; the first after a restart of the host starts its guests again."""
         self._look.clear()
-        self._reconciler.run(host_restarted=self._restarted)
-        self._restarted = False
+        if self._reconciler.run(host_restarted=self._restarted):
+            self._known_boot = self._boot
 
     def wait_for_look(self, seconds: float) -> None:
         """Return when somebody asked to look, at the latest after ``seconds``."""

@@ -46,23 +46,28 @@ class Reconciler:
             network = agents.network_of_zone(conn, self.zone)
         self.driver.prepare_host(network)
 
-    def run(self, *, host_restarted: bool = False) -> None:
-        """One round. A server that fails does not stop the others."""
+    def run(self, *, host_restarted: bool = False) -> bool:
+        """One round; whether all of it is true now. A server that fails does not stop the others."""
         self.prepare()
         with self.engine.begin() as conn:
             wanted = progress.wanted_on_host(conn, self.host)
+        whole = True
         for server in wanted:
-            self._guarded(server.id, partial(self._keep, server, host_restarted))
+            whole &= self._guarded(server.id, partial(self._keep, server, host_restarted))
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
-            self._guarded(server_id, partial(self._judge, server_id))
+            whole &= self._guarded(server_id, partial(self._judge, server_id))
 
-    def _guarded(self, server_id: int, act: Callable[[], None]) -> None:
+        return whole
+
+    def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
         try:
             with self.locks.holding(("server", server_id)):
                 act()
         except StepError as error:
             _logger.warning("not reconciled", server=server_id, error=str(error))
+            return False
+        return True
 
     def _keep(self, seen: WantedServer, host_restarted: bool) -> None:
         """A server that belongs here: network whole, power as it should be."""

@@ -25,9 +25,8 @@ def hash_password(password: str) -> str:
 
 def verify_password(password_hash: str, password: str) -> bool:
     """Whether ``password`` is the one that was hashed; too long a one is not even tried."""
-    if len(password.encode(errors="replace")) > LONGEST:
-        return False
     try:
-        return _hasher().verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
+        secret = password.encode()
+        return len(secret) <= LONGEST and _hasher().verify(password_hash, secret)
+    except (UnicodeEncodeError, VerificationError, InvalidHashError):
         return False

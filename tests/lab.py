@@ -1,6 +1,6 @@
 """The running lab that the end-to-end and fault tests drive: its API, database and hosts.
 
-Nothing here knows how the lab is made; it reads what ``deploy/up`` leaves for operators and clients.
+Nothing here knows how the lab is made; it reads what ``deploy/up`` leaves for its users.
 """
 
 from __future__ import annotations
@@ -66,8 +66,17 @@ class Lab:
             "-a", str(url.password), *words,
         )  # fmt: skip
 
+    def first_process(self, host: str) -> int:
+        """Process id, in the machine's own namespace, of a host's pid 1."""
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.lab", "pid", host],
+            cwd=REPO, env={**os.environ, "UNDERCAST_LAB": self.name}, check=True,
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        return int(done.stdout)
+
     def redis_pid(self) -> int:
-        """Process id of the lab's Redis, as it says itself (the controller has no pid namespace)."""
+        """Process id of the lab's Redis, as it says itself (it shares our pid namespace)."""
         lines = self.redis_cli("INFO", "server").splitlines()
         return int(next(line for line in lines if line.startswith("process_id:")).split(":")[1])
 

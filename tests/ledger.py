@@ -14,7 +14,8 @@ LIVE_OPERATIONS = "SELECT id, kind, step, error FROM operations WHERE finished_a
 HELD_BY_GONE = """
     SELECT s.id, 'allocation' AS what FROM allocations a JOIN servers s ON s.id = a.server_id
      WHERE s.deleted_at IS NOT NULL
-    UNION ALL SELECT s.id, 'fixed address' FROM fixed_addresses f JOIN servers s ON s.id = f.server_id
+    UNION ALL SELECT s.id, 'fixed address' FROM fixed_addresses f
+     JOIN servers s ON s.id = f.server_id
      WHERE s.deleted_at IS NOT NULL OR s.vm_state = 'ERROR'
     UNION ALL SELECT s.id, 'public address' FROM public_addresses p
      JOIN servers s ON s.id = p.server_id WHERE s.deleted_at IS NOT NULL OR s.vm_state = 'ERROR'

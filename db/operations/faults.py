@@ -2,7 +2,8 @@
 
 A file ``<kind>.<step>.before`` or ``.after`` in ``settings().fault_dir`` makes the process kill
 itself (SIGKILL) before the step's effect, or after it and before its commit; ``.twice`` makes it do
-the effect twice; ``.fail`` makes the host unable to do it. Each file is used once. Without the setting nothing is looked at.
+the effect twice; ``.fail`` makes the host unable to do it. Each file is used once. Without the
+setting nothing is looked at.
 """
 
 import os

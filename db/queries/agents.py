@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
@@ -32,8 +33,8 @@ _NETWORK = text("""
 _LAST_BOOT = text("SELECT boot_id FROM host_heartbeats WHERE host_id = :host_id")
 _BEAT = text("""
     INSERT INTO host_heartbeats (host_id, at, boot_id, details)
-    SELECT b.host_id, clock_timestamp(), :boot_id, :details
-    FROM unnest(CAST(:host_ids AS bigint[])) AS b(host_id)
+    SELECT b.host_id, clock_timestamp(), b.boot_id, :details
+    FROM unnest(CAST(:host_ids AS bigint[]), CAST(:boots AS text[])) AS b(host_id, boot_id)
     ON CONFLICT (host_id) DO UPDATE SET at = excluded.at, boot_id = excluded.boot_id,
         details = excluded.details
 """).bindparams(bindparam("details", type_=JSONB))
@@ -72,9 +73,10 @@ def last_boot(conn: Connection, host_id: int) -> str | None:
     return boot
 
 
-def beat(conn: Connection, host_ids: list[int], boot_id: str, details: dict[str, Any]) -> None:
-    """These hosts are alive."""
-    conn.execute(_BEAT, {"host_ids": host_ids, "boot_id": boot_id, "details": details})
+def beat(conn: Connection, boots: Mapping[int, str], details: dict[str, Any]) -> None:
+    """These hosts, by id with their boot ids, are alive."""
+    values = {"host_ids": list(boots), "boots": list(boots.values()), "details": details}
+    conn.execute(_BEAT, values)
 
 
 def let_go(conn: Connection, targets: list[str]) -> None:

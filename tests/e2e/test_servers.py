@@ -1,0 +1,122 @@
+"""Real guests on both lab hosts, driven by the REST API, seen from outside and inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import ledger
+from tests.lab import Client, Lab, eventually
+
+BOOT = 120.0  # seconds that a guest may take to answer under software emulation
+
+
+@pytest.fixture(scope="module")
+def servers(lab: Lab, client: Client) -> Iterator[list[dict[str, Any]]]:
+    """Two running servers of one call, one on each host, with the demo key."""
+    client.create("e2e-pair", min_count=2, max_count=2, key_name="demo", metadata={"role": "e2e"})
+    ids = [
+        s["id"] for s in client.http.get("/servers").json()["servers"] if s["name"] == "e2e-pair"
+    ]
+    found = [client.settled(server_id) for server_id in ids]
+    yield [server for server in found if server]
+    for server_id in ids:
+        client.delete(server_id)
+    eventually(lambda: all(client.show(i) is None for i in ids), "pair gone")
+    ledger.balance(lab)
+
+
+def host_of(lab: Lab, server: dict[str, Any]) -> str:
+    sql = "SELECT h.name FROM hosts h JOIN servers s ON s.host_id = h.id WHERE s.id = :id"
+    return str(lab.rows(sql, id=server["id"])[0].name)
+
+
+def addresses(server: dict[str, Any]) -> list[str]:
+    return [entry["addr"] for entry in server["addresses"]["private"]]
+
+
+def ssh(lab: Lab, server: dict[str, Any], command: str) -> str:
+    """Run a command in the guest as root with the demo key, from its host."""
+    fixed = addresses(server)[0]
+    return lab.on(
+        host_of(lab, server), "ssh", "-i", str(lab.state / "demo_key"), "-o", "BatchMode=yes",
+        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+        "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", f"root@{fixed}", command, timeout=30,
+    ).strip()  # fmt: skip
+
+
+def answers(lab: Lab, where: str, address: str) -> bool:
+    return "1 received" in lab.on(where, "ping", "-c1", "-W2", address, check=False)
+
+
+def test_both_run_one_on_each_host(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    assert [server["status"] for server in servers] == ["ACTIVE", "ACTIVE"]
+    assert {host_of(lab, server) for server in servers} == {"cmp1", "cmp2"}
+    assert all(server["hostId"] and server["progress"] == 100 for server in servers)
+
+
+def test_the_fixed_address_answers(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    """R216: each guest got its address by DHCP."""
+    for server in servers:
+        eventually(
+            lambda s=server: answers(lab, host_of(lab, s), addresses(s)[0]), "fixed answers", BOOT
+        )
+
+
+def test_the_public_address_answers_from_outside(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    """R217, R218: the external address is mapped to the guest."""
+    for server in servers:
+        eventually(lambda s=server: answers(lab, "out", addresses(s)[1]), "public answers", BOOT)
+
+
+def test_ssh_with_the_key_from_the_metadata_service(
+    lab: Lab, servers: list[dict[str, Any]]
+) -> None:
+    """R200: the guest took the key from the metadata service; its host name too (R205)."""
+    for server in servers:
+
+        def inside(s: dict[str, Any] = server) -> str:
+            try:
+                return ssh(lab, s, "hostname")
+            except AssertionError:
+                return ""
+
+        assert eventually(inside, "ssh answers", BOOT) == "e2e-pair"
+        base = "http://169.254.169.254/latest/meta-data"
+        fixed, public = addresses(server)
+        assert ssh(lab, server, f"wget -qO- {base}/local-ipv4") == fixed
+        assert ssh(lab, server, f"wget -qO- {base}/public-ipv4") == public
+        assert ssh(lab, server, f"wget -qO- {base}/instance-id") == f"i-{server['id']:08x}"
+
+
+def test_guests_reach_each_other_across_hosts(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    """R219: by internal addresses, through the flat network."""
+    one, other = servers
+    assert "1 packets received" in ssh(lab, one, f"ping -c1 -W5 {addresses(other)[0]}")
+
+
+def test_no_guest_has_a_login_without_key(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    fixed = addresses(servers[0])[0]
+    said = lab.on(
+        host_of(lab, servers[0]), "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+        "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityFile=/dev/null", f"root@{fixed}",
+        "true", check=False,
+    )  # fmt: skip
+    assert said == ""
+
+
+def test_rename_shows_at_once(client: Client, servers: list[dict[str, Any]]) -> None:
+    """R103."""
+    path = f"/servers/{servers[0]['id']}"
+    answer = client.http.put(path, json={"server": {"name": "e2e-renamed"}})
+    assert answer.status_code == 200
+    assert client.http.get(path).json()["server"]["name"] == "e2e-renamed"
+
+
+def test_qemu_is_not_root(lab: Lab, servers: list[dict[str, Any]]) -> None:
+    """Standing rule of security: qemu never runs as root, in the lab either."""
+    for host in lab.hosts:
+        users = lab.on(host, "ps", "-C", "qemu-system-x86_64", "-o", "user:32=").split()
+        assert set(users) == {"libvirt-qemu"}, host
