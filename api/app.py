@@ -81,7 +81,7 @@ def methods_at(path: str) -> set[str]:
     for router in ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute) and route.path_regex.match(path):
-                found |= route.methods
+                found |= route.methods or set()
     return found | {"HEAD"} if "GET" in found else found
 
 

@@ -47,7 +47,7 @@ class Reconciler:
         self.driver.prepare_host(network)
 
     def run(self, *, host_restarted: bool = False) -> bool:
-        """One round; whether all of it is true now. A server that fails does not stop the others."""
+        """One round; whether all of it is true now. One failing server stops no other."""
         self.prepare()
         with self.engine.begin() as conn:
             wanted = progress.wanted_on_host(conn, self.host)

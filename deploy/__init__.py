@@ -1,1 +1,1 @@
-"""How Undercast is run: the operator's command, the lab, the images and the documents."""
+"""How Undercast is run: operator command, lab, image builders, documents."""

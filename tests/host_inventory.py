@@ -1,4 +1,4 @@
-"""Run inside a host: what is there of servers, as JSON {kind: [server ids]}. Standard library only."""
+"""Run inside a host: what is there of servers, as JSON {kind: [server ids]}. No dependencies."""
 
 import json
 import re

@@ -47,7 +47,6 @@ class AccessView:
             endpoints = [self._endpoint(zone, tenant_id) for zone in self.access.zones]
             catalog.append({"name": "Compute", "type": "compute", "endpoints": endpoints})
             catalog.append({"name": "Block Storage", "type": "volume", "endpoints": endpoints})
-        regions = [zone.name for zone in self.access.zones] or [None]
         url = f"{self.public_url}/v2.0/"
         identity = {
             "publicURL": url,
@@ -55,8 +54,10 @@ class AccessView:
             "versionInfo": url,
             "versionList": f"{self.public_url}/",
         }
-        endpoints = [{**identity, "region": region} if region else identity for region in regions]
-        catalog.append({"name": "Identity", "type": "identity", "endpoints": endpoints})
+        regional = [{**identity, "region": zone.name} for zone in self.access.zones]
+        catalog.append(
+            {"name": "Identity", "type": "identity", "endpoints": regional or [identity]}
+        )
         return catalog
 
     def _endpoint(self, zone: ZoneRow, tenant_id: str) -> dict[str, Any]:
