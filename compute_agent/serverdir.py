@@ -59,7 +59,7 @@ def write(record: ServerRecord) -> None:
     final = make_passable(server_directory(record.wanted.id)) / FILE
     new = final.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(orjson.dumps({"wanted": record.wanted.to_json(), "host": host}))
     publish(new, final)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from celery.platforms import SecurityWarning
+from celery.signals import setup_logging
 from kombu import Queue
 
 from db import log
@@ -24,6 +25,10 @@ from scheduler.celery_app import LOOK, RUN, make_app
 _logger = log.logger(__name__)
 
 Chore = tuple[str, float, Callable[[], object]]  # name, seconds between, what to do
+
+
+def _keep_our_logging(**_: object) -> None:
+    """Celery configures no logger when somebody listens to its signal."""
 
 
 class Worker:
@@ -56,6 +61,7 @@ class Worker:
                 target=self._repeat, args=(name, seconds, do), name=name, daemon=True
             ).start()
         app = make_app()
+        setup_logging.connect(_keep_our_logging)
         app.conf.task_queues = [Queue(name) for name in self._queues]
 
         @app.task(name=RUN)  # type: ignore[untyped-decorator]

@@ -1,14 +1,13 @@
-"""A throw-away Postgres for tests: a cluster in a temporary directory, a fresh database per use.
+"""A real Postgres for tests: a throw-away cluster of Debian's, or a database of a given server.
 
-``UNDERCAST_TEST_DATABASE_URL`` names a server to use instead; its user must be allowed to create
-databases. The schema is the migrations', made once and copied for each database.
+``UNDERCAST_TEST_DATABASE_URL`` names a server where the tests may create databases; without it a
+cluster is made in a temporary directory, reached by a unix socket, and gone with the test process.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -17,165 +16,84 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
 
-from db import engine as db_engine
-from db.settings import settings
-from migrations import run
-
-OVERRIDE = "UNDERCAST_TEST_DATABASE_URL"
-STARTS = 30.0  # seconds that a cluster may take
-TEMPLATE = f"undercast_template_{os.getpid()}"
-FAST = {
-    "listen_addresses": "", "fsync": "off", "synchronous_commit": "off",
-    "full_page_writes": "off", "max_connections": "200", "shared_buffers": "32MB",
-    "autovacuum": "off", "max_wal_senders": "0", "wal_level": "minimal",
-}  # fmt: skip
-
-
-class Cluster:
-    """A server on which databases come and go."""
-
-    def __init__(self, url: URL) -> None:
-        self.url = url
-        self._numbers = itertools.count(1)
-        self._template_made = False
-
-    def fresh(self, *, empty: bool = False) -> URL:
-        """A new database with Undercast's schema, or with nothing in it."""
-        if not empty and not self._template_made:
-            self._template_made = True
-            self._do(f"CREATE DATABASE {TEMPLATE}")
-            with using(self.url.set(database=TEMPLATE)):
-                run.upgrade()
-        name = f"undercast_{os.getpid()}_{next(self._numbers)}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else TEMPLATE}")
-        return self.url.set(database=name)
-
-    def drop(self, url: URL) -> None:
-        """Remove a database and end its connections."""
-        self._do(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
-
-    def drop_template(self) -> None:
-        """Leave a server that is not ours as it was."""
-        self._do(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
-
-    def _do(self, statement: str) -> None:
-        engine = create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as conn:
-            conn.execute(text(statement))
-        engine.dispose()
+VARIABLE = "UNDERCAST_TEST_DATABASE_URL"
+SECONDS_TO_START = 30.0
+FAST = (
+    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB",
+    "listen_addresses=", "max_connections=200", "log_min_messages=fatal",
+)  # fmt: skip
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A cluster of our own, or the one that the environment names."""
-    if given := os.environ.get(OVERRIDE):
-        made = Cluster(make_url(given).set(drivername="postgresql+psycopg"))
-        try:
-            yield made
-        finally:
-            made.drop_template()
-        return
-    directory = Path(tempfile.mkdtemp(prefix="undercast-postgres-"))
+def fresh_database() -> Iterator[str]:
+    """URL of an empty database, dropped at the end."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        with _database_of(given) as url:
+            yield url
+    else:
+        with _cluster() as server, _database_of(server) as url:
+            yield url
+
+
+@contextmanager
+def _database_of(server: str) -> Iterator[str]:
+    name = f"undercast_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
-        with _started(directory) as url:
-            yield Cluster(url)
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
-    if not found:
-        raise FileNotFoundError("Debian's package postgresql is not installed")
-    return found[-1]
-
-
-def _as_postgres(directory: Path) -> list[str]:
-    """Words before a program that drop root, which Postgres refuses, and tie it to our life."""
-    if os.getuid() != 0:
-        return ["setpriv", "--pdeathsig", "INT"]
-    user = pwd.getpwnam("postgres")
-    os.chown(directory, user.pw_uid, user.pw_gid)
-    return [
-        "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
-        "--pdeathsig", "INT",
-    ]  # fmt: skip
+        with psycopg.connect(server, autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
-def _started(directory: Path) -> Iterator[URL]:
-    prefix, data = _as_postgres(directory), directory / "data"
+def _cluster() -> Iterator[str]:
+    programs = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
+    home = Path(tempfile.mkdtemp(prefix="undercast-postgres-"))
+    as_postgres: list[str] = []
+    if os.geteuid() == 0:  # Postgres refuses to run as root
+        shutil.chown(home, "postgres", "postgres")
+        as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    data = home / "data"
     subprocess.run(
-        [*prefix, _programs() / "initdb", "-D", data, "-U", "undercast", "--auth=trust",
-         "--no-sync", "--encoding=UTF8", "--locale=C"],
-        check=True, capture_output=True, timeout=60, cwd=directory,
+        [*as_postgres, programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust",
+         "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+        check=True, capture_output=True, timeout=60, cwd=home,
     )  # fmt: skip
-    options = [word for name, value in FAST.items() for word in ("-c", f"{name}={value}")]
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*prefix, _programs() / "postgres", "-D", data, "-k", directory, *options],
-            stdout=log, stderr=log, cwd=directory,
-        )  # fmt: skip
+    settings = [word for setting in FAST for word in ("-c", setting)]
+    server = subprocess.Popen(
+        ["setpriv", *(as_postgres[1:]), "--pdeathsig=QUIT", programs / "postgres", "-D", data,
+         "-k", home, *settings],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=home,
+    )  # fmt: skip
+    url = f"postgresql://postgres@/postgres?host={home}"
     try:
-        url = URL.create(
-            "postgresql+psycopg", "undercast", database="postgres", query={"host": str(directory)}
-        )
-        _wait(url, server, directory / "log")
+        _wait_for(url, server)
         yield url
     finally:
-        server.send_signal(2)  # a fast shutdown
+        server.terminate()
         try:
-            server.wait(timeout=15)
+            server.wait(5)
         except subprocess.TimeoutExpired:
             server.kill()
-            server.wait()
+            server.wait(5)
+        shutil.rmtree(home, ignore_errors=True)
 
 
-def _wait(url: URL, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + STARTS
-    engine = create_engine(url, poolclass=NullPool)
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
     while True:
         try:
-            engine.connect().close()
-        except OperationalError:
-            if server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"Postgres does not start:\n{log.read_text()}") from None
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
             time.sleep(0.05)
         else:
             return
-
-
-@contextmanager
-def using(url: URL, **more: str) -> Iterator[Engine]:
-    """Settings of this process name the database, and ``more`` settings; its pool is closed after.
-
-    The engine is the process' own, as code under test gets it.
-    """
-    values = {
-        "UNDERCAST_CONFIG": "/nonexistent/undercast.toml",
-        "UNDERCAST_DATABASE_URL": url.set(drivername="postgresql").render_as_string(False),
-        **{f"UNDERCAST_{name.upper()}": value for name, value in more.items()},
-    }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    _forget()
-    try:
-        yield db_engine.engine()
-    finally:
-        db_engine.engine().dispose()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        _forget()
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    db_engine.engine.cache_clear()
-    db_engine.async_engine.cache_clear()
