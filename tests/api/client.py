@@ -1,0 +1,96 @@
+"""A client of the application, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from tests.api.world import ALPHA, ANN, BASE, HOST_2, PUBLIC_KEY, token_of
+
+
+class Api:
+    """Sends requests as Ann of tenant alpha, unless told otherwise. ``nudged`` is what it led to."""
+
+    def __init__(self, runner: asyncio.Runner, app: ASGIApp) -> None:
+        self._runner, self._app = runner, app
+        self.nudged: list[tuple[str, int]] = []
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = "ann",
+        tenant: str = ALPHA,
+        base: str = BASE,
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """One request. A path without a leading slash is below the tenant's."""
+        return self.all([
+            self.prepare(
+                method, path, body, token=token, tenant=tenant, base=base, headers=headers,
+                content=content,
+            )
+        ])[0]  # fmt: skip
+
+    def prepare(
+        self, method: str, path: str, body: Any = None, *, token: str | None = "ann",
+        tenant: str = ALPHA, base: str = BASE, headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Request:  # fmt: skip
+        """A request to be sent by :meth:`all`."""
+        sent = dict(headers or {})
+        if token:
+            sent.setdefault("X-Auth-Token", token_of(token))
+        url = base + (path if path.startswith("/") else f"/v1.1/{tenant}/{path}")
+        return httpx.Request(method, url, json=body, content=content, headers=sent)
+
+    def all(self, requests: Sequence[httpx.Request]) -> list[httpx.Response]:
+        """Send requests at the same time."""
+
+        async def run() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport) as client:
+                return list(await asyncio.gather(*map(client.send, requests)))
+
+        return self._runner.run(run())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return self("POST", path, body, **options)
+
+    def put(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return self("PUT", path, body, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self("DELETE", path, **options)
+
+    def create(self, name: str, image: int, **members: Any) -> httpx.Response:
+        """POST servers."""
+        options = {key: members.pop(key) for key in ("token", "tenant", "base") if key in members}
+        server = {"name": name, "imageRef": str(image), "flavorRef": "100", **members}
+        return self.post("servers", {"server": server}, **options)
+
+    def add_key(self, name: str = "key.pub") -> httpx.Response:
+        """POST os-keypairs with a key."""
+        return self.post("os-keypairs", {"keypair": {"name": name, "public_key": PUBLIC_KEY}})
+
+
+ZONE_2_BASE = f"http://{HOST_2}"
+OWNER = ANN
+
+
+def fault(response: httpx.Response) -> tuple[int, str, str]:
+    """Status, root and message of a fault, which must be well formed (R80-R82)."""
+    assert response.headers["content-type"] == "application/json; charset=UTF-8"
+    ((root, members),) = response.json().items()
+    assert members["code"] == response.status_code
+    return response.status_code, root, members["message"]

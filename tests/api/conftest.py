@@ -1,0 +1,98 @@
+"""A real Postgres with the migrated schema, filled anew for every test, and the application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from api.app import create_app
+from db import engine as engines
+from db.models import Base
+from db.settings import settings
+from migrations import run as migrations
+from tests.api import world
+from tests.api.client import Api
+from tests.api.world import World
+from tests.postgres import fresh_database
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Settings of these tests, and nothing of this machine's."""
+    store = tmp_path_factory.mktemp("images")
+    with fresh_database() as url, pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("UNDERCAST_"):
+                patch.delenv(name)
+        patch.setenv("UNDERCAST_CONFIG", os.devnull)
+        patch.setenv("UNDERCAST_DATABASE_URL", url)
+        patch.setenv("UNDERCAST_ZONE", world.ZONE_1)
+        patch.setenv("UNDERCAST_PUBLIC_URL", world.BASE)
+        patch.setenv("UNDERCAST_INTERNAL_ADDRESS", "192.168.50.10")
+        patch.setenv("UNDERCAST_INTERNAL_PORT", "8780")
+        patch.setenv("UNDERCAST_INTERNAL_SECRET", "a secret of hosts")
+        patch.setenv("UNDERCAST_IMAGE_STORE", str(store))
+        _forget()
+        yield
+        engines.engine().dispose()
+        _forget()
+
+
+def _forget() -> None:
+    for cached in (settings, engines.engine, engines.async_engine):
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def database(configured: None) -> Engine:
+    """The migrated database."""
+    with engines.engine().begin() as conn:
+        migrations.upgrade("head", conn)
+    return engines.engine()
+
+
+@pytest.fixture(scope="session")
+def runner(database: Engine) -> Iterator[asyncio.Runner]:
+    """One event loop for all tests, so that the application keeps its pool."""
+    with asyncio.Runner() as made:
+        made.get_loop()
+        yield made
+        made.run(engines.async_engine().dispose())
+
+
+@pytest.fixture(scope="session")
+def session_api(runner: asyncio.Runner) -> Api:
+    return Api(runner, create_app())
+
+
+@pytest.fixture
+def records(database: Engine) -> World:
+    """The records that a test starts from."""
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with database.begin() as conn:
+        conn.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        return world.make(conn)
+
+
+@pytest.fixture
+def api(session_api: Api, records: World, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The application; what it would tell workers is noted instead of sent."""
+    session_api.nudged.clear()
+
+    def note(target: str, operation_id: int) -> None:
+        session_api.nudged.append((target, operation_id))
+
+    monkeypatch.setattr("api.servers.create.nudge", note)
+    monkeypatch.setattr("api.servers.service.nudge", note)
+    return session_api
+
+
+@pytest.fixture
+def image_store(configured: None) -> Path:
+    """Directory of image bytes."""
+    return settings().image_store
