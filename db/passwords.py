@@ -15,7 +15,7 @@ def _hasher() -> PasswordHasher:
 
 
 def hash_password(password: str) -> str:
-    """Hash of a password with its salt and costs. Raises ValueError for an empty or too long one."""
+    """Hash with salt and costs. Raises ValueError for an empty or too long password."""
     if not password:
         raise ValueError("A password cannot be empty.")
     if len(password.encode()) > LONGEST:

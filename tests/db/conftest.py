@@ -1,4 +1,4 @@
-"""A real Postgres: one cluster for the session, a database for each module or test."""
+"""A real Postgres: one server for the session, a database for each test."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, Engine
 
-from tests.postgres import Cluster, cluster, using
+from tests.databases import Server, server, using
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """The throw-away cluster."""
-    with cluster() as made:
+def postgres() -> Iterator[Server]:
+    """The test server."""
+    with server() as made:
         yield made
 
 
 @pytest.fixture
-def database(postgres: Cluster) -> Iterator[URL]:
+def database(postgres: Server) -> Iterator[URL]:
     """A database with the schema and nothing in it."""
     url = postgres.fresh()
     yield url

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from migrations import run
-from tests.postgres import Cluster, using
+from tests.databases import Server, using
 
 LEFT = text("""
     SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -23,7 +23,7 @@ INDEXES = text("SELECT tablename, indexname, indexdef FROM pg_indexes WHERE sche
 
 
 @pytest.fixture
-def empty(postgres: Cluster) -> Iterator[Engine]:
+def empty(postgres: Server) -> Iterator[Engine]:
     """A database with nothing in it."""
     url = postgres.fresh(empty=True)
     with using(url) as made:
@@ -47,7 +47,7 @@ def test_up_down_and_up_again_is_the_models_schema(empty: Engine) -> None:
         assert run.differences(conn) == []
 
 
-def test_constraints_and_indexes_are_those_of_the_models(empty: Engine, postgres: Cluster) -> None:
+def test_constraints_and_indexes_are_those_of_the_models(empty: Engine, postgres: Server) -> None:
     """Autogenerate does not compare checks or the conditions of partial indexes."""
     from db.models import Base
 
