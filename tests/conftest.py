@@ -9,6 +9,8 @@ import pytest
 
 from tests.lab import Client, Lab
 
+pytest_plugins = ("tests.api.fixtures",)
+
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
@@ -30,10 +32,8 @@ def no_faults(lab: Lab) -> Iterator[None]:
     """No injected fault is left over from or for another test."""
 
     def clear() -> None:
-        for directory in lab.fault_dirs():
-            directory.mkdir(parents=True, exist_ok=True)
-            for path in directory.iterdir():
-                path.unlink()
+        for path in lab.fault_dir.iterdir():
+            path.unlink()
 
     clear()
     yield

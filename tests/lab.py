@@ -107,12 +107,10 @@ class Lab:
         )
         return found
 
-    def fault_dirs(self) -> list[Path]:
-        """Where injected faults are asked for: the scheduler's and each host's."""
-        return [
-            self.state / "faults",
-            *(self.state / "hosts" / host / "state" / "faults" for host in self.hosts),
-        ]
+    @property
+    def fault_dir(self) -> Path:
+        """Where injected faults are asked for; every worker of the lab looks there."""
+        return self.state / "faults"
 
 
 class Client:
