@@ -72,7 +72,9 @@ def make(conn: Connection) -> World:
     add_token(conn, "expired", ANN, ALPHA, hours=-1)
     add_token(conn, "unscoped", ANN, None)
     groups = {
-        (tenant, zone): add("security_groups", zone_id=zones[zone], tenant_id=tenant, name="default")
+        (tenant, zone): add(
+            "security_groups", zone_id=zones[zone], tenant_id=tenant, name="default"
+        )
         for tenant in (ALPHA, BETA)
         for zone in zones
     }
@@ -97,9 +99,7 @@ def make(conn: Connection) -> World:
     return World(zones, images, groups)
 
 
-def add_token(
-    conn: Connection, word: str, user: str, tenant: str | None, hours: int = 24
-) -> None:
+def add_token(conn: Connection, word: str, user: str, tenant: str | None, hours: int = 24) -> None:
     """Keep the token of a word."""
     token_hash = hashlib.sha256(token_of(word).encode()).digest()
     conn.execute(

@@ -90,8 +90,7 @@ def test_fault(lab: Lab, client: Client, scenario: Scenario, step: str, point: s
     asked: list[Path] = []
 
     def inject() -> None:
-        for failing in scenario.also_fails:
-            asked.append(ask_for(lab, scenario.operation, failing, "fail"))
+        asked.extend(ask_for(lab, scenario.operation, s, "fail") for s in scenario.also_fails)
         asked.append(ask_for(lab, scenario.operation, step, point))
 
     name = f"fault-{scenario.operation}-{step}-{point}".replace("_", "-")

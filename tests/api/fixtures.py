@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from api.app import create_app
 from db import engine as engines
 from db.models import Base
 from db.settings import settings
@@ -67,6 +66,8 @@ def runner(database: Engine) -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="session")
 def session_api(runner: asyncio.Runner) -> Api:
+    from api.app import create_app
+
     return Api(runner, create_app())
 
 
