@@ -1,0 +1,72 @@
+"""The driver of real hosts: network, disks and domains put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compute_agent import network, serverdir
+from compute_agent.disks import console, disks
+from compute_agent.disks.cache import ImageCache
+from compute_agent.domain import virtualization
+from compute_agent.domain.connection import Connection
+from compute_agent.domain.domain import Domains
+from compute_agent.driver import HostResources, PowerState
+from db.settings import settings
+from db.wanted import WantedNetwork, WantedServer
+
+
+class LibvirtDriver:
+    """This machine's hands. Each method says more in the module that does the work."""
+
+    def __init__(self) -> None:
+        self._connection = Connection(settings().libvirt_uri)
+        self._cache = ImageCache.from_settings()
+        self._domains = Domains(self._connection, self._cache)
+        disks.empty_trash()
+
+    def prepare_host(self, wanted: WantedNetwork | None) -> None:
+        """Bridge and base rules when the zone has a network; libvirtd answers; logs are short."""
+        if wanted is not None:
+            network.prepare_host(wanted)
+        self._domains.known_ids()
+        console.trim_consoles()
+
+    def resources(self) -> HostResources:
+        """Totals of the machine."""
+        return virtualization.resources()
+
+    def plug(self, server: WantedServer) -> None:
+        """Tap, anti-spoofing, DHCP, NAT, metadata."""
+        network.plug(server)
+
+    def unplug(self, server_id: int) -> None:
+        """Inverse of :meth:`plug`."""
+        network.unplug(server_id)
+
+    def build_disks(self, server: WantedServer) -> None:
+        """Image in the cache, root and ephemeral disk."""
+        disks.build(server, self._cache)
+
+    def erase(self, server_id: int) -> None:
+        """The server's directory with its disks is gone."""
+        disks.erase(server_id)
+
+    def spawn(self, server: WantedServer) -> None:
+        """Defined from the record as it is now, started, seen running."""
+        self._domains.spawn(server)
+
+    def power_off(self, server_id: int) -> None:
+        """No domain of the server is left."""
+        self._domains.power_off(server_id)
+
+    def power_states(self) -> dict[int, PowerState]:
+        """Power states of our domains by server id."""
+        return self._domains.power_states()
+
+    def local_servers(self) -> set[int]:
+        """Ids of servers of which a directory, tap, rule or domain is here."""
+        return serverdir.ids() | network.local_ids() | self._domains.known_ids()
+
+    def on_change(self, look: Callable[[], None]) -> None:
+        """Call ``look`` after every lifecycle event of a domain."""
+        self._connection.on_change(look)
