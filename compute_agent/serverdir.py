@@ -32,7 +32,7 @@ class ServerRecord:
     """Contents of one ``server.json``."""
 
     wanted: WantedServer
-    metadata_port: int | None = None  # TCP port of the metadata service for this server alone
+    metadata_port: int  # TCP port of the metadata service for this server alone
 
 
 def path_of(server_id: int) -> Path:

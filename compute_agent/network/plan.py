@@ -1,0 +1,142 @@
+"""From what a host has and what a server wants to the commands that make both the same. Pure.
+
+An empty plan is the proof that a server is plugged; the same plan, made again after a kill -9 at
+any point, holds what is still missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compute_agent.network.names import ROUTE_PROTOCOL, server_of, tap_of
+from compute_agent.network.rules import Element, Interfaces, elements_of
+from compute_agent.network.state import Firewall, Route
+from db.wanted import WantedServer
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What concerns one server on its host."""
+
+    firewall: Firewall
+    routes: frozenset[Route]
+    proxied: frozenset[str]
+    tap_exists: bool
+    tap_plugged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What must change, in the order of the fields; false when nothing must."""
+
+    remove: frozenset[Element] = frozenset()
+    add: frozenset[Element] = frozenset()
+    make_tap: bool = False
+    links: tuple[str, ...] = ()  # lines of ``ip -batch``
+    announce: frozenset[str] = frozenset()  # public addresses that are new here
+    cut_fixed: frozenset[str] = frozenset()  # addresses whose connections end
+    cut_public: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.add or self.make_tap or self.links)
+
+
+def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -> Plan:
+    """Plan that makes the server plugged, its metadata served at ``port``.
+
+    An address belongs to one server: whoever else has it here is out of date and loses it.
+    """
+    wanted = elements_of(server, port)
+    keys = {(container, key) for container, key, _ in wanted}
+    here = seen.firewall.of(server.id) | {e for e in seen.firewall.elements if (e[0], e[1]) in keys}
+    for other in _holders(seen.firewall, server):
+        here |= seen.firewall.of(other)
+    remove, add = here - wanted, wanted - seen.firewall.elements
+    links, fresh = _routes(server, seen, nics)
+    return Plan(
+        remove=remove,
+        add=add,
+        make_tap=not seen.tap_exists,
+        links=tuple(links + ([] if seen.tap_plugged else _tap(server.id, nics.bridge))),
+        announce=fresh,
+        cut_fixed=_fixed(remove) - {server.fixed_address},
+        cut_public=_public(remove) | _public(add),
+    )
+
+
+def to_unplug(server_id: int, seen: Observed, nics: Interfaces) -> Plan:
+    """Plan after which nothing of the server is on the host."""
+    remove = seen.firewall.of(server_id)
+    links = [f"link del dev {tap_of(server_id)}"] if seen.tap_exists else []
+    for route in sorted(seen.routes, key=lambda route: route.address):
+        if route.server_id == server_id:
+            others = {r.address for r in seen.routes if r.server_id != server_id}
+            if route.address in seen.proxied - others:
+                links.append(f"neigh del proxy {route.address} dev {nics.public}")
+            links.append(_route("del", route))
+    return Plan(
+        remove=remove,
+        links=tuple(links),
+        cut_fixed=_fixed(remove),
+        cut_public=_public(remove),
+    )
+
+
+def _holders(firewall: Firewall, server: WantedServer) -> set[int]:
+    """Other servers that have this one's fixed address or MAC here."""
+    own, mac, fixed = tap_of(server.id), server.mac.lower(), server.fixed_address
+    taps = {
+        key[0]
+        for container, key, _ in firewall.elements
+        if container == "senders" and key[0] != own and (key[1] == mac or key[2] == fixed)
+    }
+    return {server_id for server_id in map(server_of, taps) if server_id is not None}
+
+
+def _routes(
+    server: WantedServer, seen: Observed, nics: Interfaces
+) -> tuple[list[str], frozenset[str]]:
+    """Commands for the public addresses, and which of them were not answered for before."""
+    publics = frozenset(server.public_addresses)
+    wanted = {Route(address, nics.bridge, server.id) for address in publics}
+    stale = {
+        route
+        for route in seen.routes - wanted
+        if route.server_id == server.id or route.address in publics
+    }
+    lines: list[str] = []
+    for route in sorted(stale, key=lambda route: route.address):
+        if route.address in seen.proxied - publics:
+            lines.append(f"neigh del proxy {route.address} dev {nics.public}")
+        lines.append(_route("del", route))
+    new = wanted - seen.routes
+    lines += [_route("add", route) for route in sorted(new, key=lambda route: route.address)]
+    unproxied = publics - seen.proxied
+    lines += [f"neigh add proxy {address} dev {nics.public}" for address in sorted(unproxied)]
+    return lines, unproxied | {route.address for route in new}
+
+
+def _route(verb: str, route: Route) -> str:
+    return (
+        f"route {verb} {route.address}/32 dev {route.device}"
+        f" proto {ROUTE_PROTOCOL} metric {route.server_id}"
+    )
+
+
+def _tap(server_id: int, bridge: str) -> list[str]:
+    """A guest that names its own public address gets it back through its own port: hairpin."""
+    tap = tap_of(server_id)
+    return [
+        f"link set dev {tap} master {bridge}",
+        f"link set dev {tap} type bridge_slave hairpin on",
+        f"link set dev {tap} up",
+    ]
+
+
+def _fixed(elements: frozenset[Element]) -> frozenset[str]:
+    zero = "0.0.0.0"  # noqa: S104 - an address in a packet
+    return frozenset(e[1][2] for e in elements if e[0] == "senders") - {zero}
+
+
+def _public(elements: frozenset[Element]) -> frozenset[str]:
+    return frozenset(e[1][0] for e in elements if e[0] == "fixed_of")

@@ -1,0 +1,176 @@
+"""A server's part of the network: plugged, unplugged, and whether it is.
+
+One lock for the process: there is one agent per host, and changes are short. Order matters twice.
+The rules are there before the tap is, though a tap without rules passes nothing anyway. And when a
+server goes, its record goes last, because it names the addresses that are still to be cleaned.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from ipaddress import IPv4Address, IPv4Network
+
+from compute_agent import dhcp, serverdir
+from compute_agent.errors import Fatal, HostFault, Retry
+from compute_agent.network import connections, state
+from compute_agent.network.announce import announce
+from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
+from compute_agent.network.names import METADATA_PORTS, tap_of
+from compute_agent.network.plan import Observed, Plan, to_plug, to_unplug
+from compute_agent.network.rules import Interfaces, transaction
+from compute_agent.process import run
+from compute_agent.serverdir import ServerRecord
+from db.settings import settings
+from db.wanted import WantedNetwork, WantedServer
+
+METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
+_MOST_IDS = 2**32  # a packet's mark and an EC2 name have room for that many
+
+_lock = threading.RLock()
+
+
+def prepare_host(network: WantedNetwork) -> None:
+    """The host is gateway, firewall and DHCP server of ``network``; whatever was lost is back."""
+    with _lock:
+        prepare_network(network)
+        dhcp.serve(network)
+
+
+def plug(server: WantedServer) -> None:
+    """The server's tap, rules, addresses, lease and metadata are in force.
+
+    Raises Retry while the metadata service does not answer for the server, HostFault when the
+    kernel refuses, Fatal when the record holds values that are unfit.
+    """
+    _check(server)
+    with _lock:
+        nics = interfaces()
+        port = _keep_record(server).metadata_port
+        seen = _observe(server.id, nics)
+        if not (seen.firewall.complete and state.exists(nics.bridge)):
+            prepare_host(server.network)
+            seen = _observe(server.id, nics)
+        _apply(to_plug(server, port, seen, nics), server.id)
+        dhcp.offer(server)
+    _await_metadata(server.network.gateway, port)
+
+
+def plugged(server: WantedServer) -> bool:
+    """Whether :func:`plug` would change nothing."""
+    with _lock:
+        record = serverdir.read(server.id)
+        if record is None or record.wanted != server:
+            return False
+        nics = interfaces()
+        seen = _observe(server.id, nics)
+        return (
+            seen.firewall.complete
+            and not to_plug(server, record.metadata_port, seen, nics)
+            and dhcp.granted(server)
+        )
+
+
+def unplug(server_id: int) -> None:
+    """Nothing of the server is in the host's network, whatever was there and whatever was lost."""
+    with _lock:
+        nics = interfaces()
+        record = serverdir.read(server_id)
+        dhcp.forget(server_id)
+        _apply(to_unplug(server_id, _observe(server_id, nics), nics), server_id)
+        if record is not None:  # an unplug that was stopped may have left its connections
+            wanted = record.wanted
+            connections.cut(fixed={wanted.fixed_address}, public=wanted.public_addresses)
+        serverdir.remove(server_id)
+
+
+def local_ids() -> set[int]:
+    """Ids of the servers of which anything is in this host's network."""
+    with _lock:
+        routed = {route.server_id for route in state.routes()}
+        return state.taps() | state.firewall().servers() | routed | dhcp.lease_ids()
+
+
+def _check(server: WantedServer) -> None:
+    """Raise Fatal unless the server's values can stand in rules and commands as they are."""
+    if not 0 < server.id < _MOST_IDS:
+        raise Fatal(f"server id {server.id} does not fit a packet's mark")
+    if not MAC.fullmatch(server.mac.lower()):
+        raise Fatal(f"server {server.id}: {server.mac!r} is no MAC")
+    try:
+        fixed = IPv4Address(server.fixed_address)
+        inside = fixed in IPv4Network(server.network.cidr)
+        for address in server.public_addresses:
+            IPv4Address(address)
+    except ValueError as error:
+        raise Fatal(f"server {server.id}: {error}") from None
+    if not inside:
+        raise Fatal(f"server {server.id}: {fixed} is not in {server.network.cidr}")
+    dhcp.check(server)
+
+
+def _keep_record(server: WantedServer) -> ServerRecord:
+    """The server's record is on disk, with the port that it had or a free one."""
+    old = serverdir.read(server.id)
+    record = ServerRecord(server, old.metadata_port if old else _free_port(server.id))
+    if record != old:
+        serverdir.write(record)
+    return record
+
+
+def _free_port(server_id: int) -> int:
+    """A port that no other server here has; by choice the same one again for the same id."""
+    taken = {r.metadata_port for r in serverdir.records() if r.wanted.id != server_id}
+    first = server_id % len(METADATA_PORTS)
+    for port in [*METADATA_PORTS[first:], *METADATA_PORTS[:first]]:
+        if port not in taken:
+            return port
+    raise HostFault("no port is left for another server's metadata")
+
+
+def _observe(server_id: int, nics: Interfaces) -> Observed:
+    tap = tap_of(server_id)
+    return Observed(
+        firewall=state.firewall(),
+        routes=state.routes(),
+        proxied=state.proxied(nics.public) if state.exists(nics.public) else frozenset(),
+        tap_exists=state.exists(tap),
+        tap_plugged=state.is_plugged(tap, nics.bridge),
+    )
+
+
+def _apply(plan: Plan, server_id: int) -> None:
+    """Make the plan true; a plan that is stopped half way is made again from what is left."""
+    if plan.remove or plan.add:
+        rules = transaction(plan.remove, plan.add)
+        run(["nft", "-f", "-"], timeout=state.TIMEOUT, input=rules)
+    if plan.make_tap:
+        _make_tap(tap_of(server_id))
+    if plan.links:
+        batch = "".join(f"{line}\n" for line in plan.links)
+        run(["ip", "-batch", "-"], timeout=state.TIMEOUT, input=batch)
+    connections.cut(fixed=plan.cut_fixed, public=plan.cut_public)
+    announce(interfaces().public, plan.announce)
+
+
+def _make_tap(tap: str) -> None:
+    """A tap that stays without anyone holding it, and that qemu opens without being root."""
+    user = settings().libvirt_user
+    made = ["ip", "tuntap", "add", "dev", tap, "mode", "tap", "user", user, "vnet_hdr"]
+    run(made, timeout=state.TIMEOUT)
+    disable_ipv6(tap)  # or the host would greet the guest with router solicitations
+
+
+def _await_metadata(gateway: str, port: int) -> None:
+    """Return as soon as the metadata service listens for the server."""
+    deadline = time.monotonic() + METADATA_WAIT_SECONDS
+    while True:
+        try:
+            socket.create_connection((gateway, port), timeout=1.0).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise Retry(f"metadata service does not answer on port {port}: {error}") from None
+            time.sleep(0.01)
+        else:
+            return
