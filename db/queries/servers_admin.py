@@ -86,11 +86,8 @@ def list_all(
 
 def find(conn: Connection, key: str) -> list[ServerSummary]:
     """Servers by integer id or UUID, also deleted; by name, live ones only: maybe several."""
+    query = _BY_UUID if _UUID.fullmatch(key) else _BY_NAME
+    value: int | str = key
     if key.isascii() and key.isdigit():
-        value: int | str = int(key)
-        if value > _LARGEST_ID:
-            return []
-        query = _BY_ID
-    else:
-        query, value = (_BY_UUID if _UUID.fullmatch(key) else _BY_NAME), key
+        query, value = _BY_ID, min(int(key), _LARGEST_ID)
     return [ServerSummary(*row) for row in conn.execute(query, {"key": value})]

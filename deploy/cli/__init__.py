@@ -1,0 +1,1 @@
+"""The operator's command ``undercast``: one module per noun."""
