@@ -6,6 +6,7 @@ engines; they stop when the supervisor does, however it ended.
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
@@ -49,6 +50,9 @@ def worker() -> ASGIApp:
 
     log.configure("api")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None and not supervisor.is_alive():  # it ended before prctl was called
+        raise SystemExit("the supervisor is gone")
     return create_app()
 
 

@@ -40,8 +40,8 @@ class Wire:
             await self.app(scope, receive, send)
             return
         call, path = _read(scope)
-        scope[KEY] = call
         answer = _Answer(scope["method"], call, send)
+        scope = {**scope, KEY: call}  # the server goes on using its own
         if scope["method"] == "HEAD" and not _is_internal(scope):
             scope["method"] = "GET"
         with log.bind(request_id=call.request_id):

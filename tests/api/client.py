@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
-from tests.api.world import ALPHA, ANN, BASE, HOST_2, PUBLIC_KEY, token_of
+from tests.api.world import ALPHA, BASE, HOST_2, PUBLIC_KEY, token_of
 
 
 class Api:
-    """Sends requests as Ann of tenant alpha, unless told otherwise. ``nudged`` is what it led to."""
+    """Sends requests as Ann of tenant alpha, unless told otherwise; notes nudges."""
 
     def __init__(self, runner: asyncio.Runner, app: ASGIApp) -> None:
         self._runner, self._app = runner, app
@@ -28,7 +28,7 @@ class Api:
         token: str | None = "ann",
         tenant: str = ALPHA,
         base: str = BASE,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[Any, Any] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
         """One request. A path without a leading slash is below the tenant's."""
@@ -41,13 +41,13 @@ class Api:
 
     def prepare(
         self, method: str, path: str, body: Any = None, *, token: str | None = "ann",
-        tenant: str = ALPHA, base: str = BASE, headers: dict[str, str] | None = None,
+        tenant: str = ALPHA, base: str = BASE, headers: Mapping[Any, Any] | None = None,
         content: bytes | None = None,
     ) -> httpx.Request:  # fmt: skip
         """A request to be sent by :meth:`all`."""
-        sent = dict(headers or {})
+        sent: dict[Any, Any] = dict(headers or {})
         if token:
-            sent.setdefault("X-Auth-Token", token_of(token))
+            sent["X-Auth-Token"] = token_of(token)
         url = base + (path if path.startswith("/") else f"/v1.1/{tenant}/{path}")
         return httpx.Request(method, url, json=body, content=content, headers=sent)
 
@@ -85,7 +85,6 @@ class Api:
 
 
 ZONE_2_BASE = f"http://{HOST_2}"
-OWNER = ANN
 
 
 def fault(response: httpx.Response) -> tuple[int, str, str]:

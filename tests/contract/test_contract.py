@@ -1,8 +1,8 @@
 """The API against the inventory of its reference, operation by operation.
 
-Each operation of ``operations.yaml`` that is served is called as its example says, and status, root,
-members and types of the answer are compared with the example's, recursively. An operation joins by
-being listed in ``CALLS``; routes and this list are compared, so that none is forgotten.
+Each operation of ``operations.yaml`` that is served is called as its example says, and status,
+root, members and types of the answer are compared with the example's, recursively. An operation
+joins by being listed in ``CALLS``; routes and this list are compared, so that none is forgotten.
 """
 
 from __future__ import annotations
@@ -58,6 +58,20 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
+PLACING = """
+    INSERT INTO hosts (name, zone_id, management_address, hypervisor, vcpus, ram_mb, disk_gb,
+                       vcpu_ratio, ram_ratio, disk_ratio)
+    VALUES ('cmp1', :zone, '192.168.50.11', 'fake', 8, 8192, 100, 1, 1, 1);
+    INSERT INTO networks (zone_id, name, cidr, gateway, gateway_mac)
+    VALUES (:zone, 'private', '10.0.0.0/16', '10.0.0.1', 'fe-00-00-00-00-01');
+    INSERT INTO fixed_addresses (network_id, address, server_id) VALUES (1, '10.0.0.10', :id);
+    INSERT INTO public_pools (zone_id, name) VALUES (:zone, 'public');
+    INSERT INTO public_addresses (pool_id, address, server_id, automatic)
+    VALUES (1, '15.185.16.1', :id, true);
+    UPDATE servers SET vm_state = 'ACTIVE', task_state = NULL, host_id = 1 WHERE id = :id
+"""
+
+
 class Stage:
     """A tenant with a server that runs, as the examples suppose."""
 
@@ -75,18 +89,7 @@ class Stage:
     def _place(self, conn: Any) -> None:
         """What scheduler and agent would make true."""
         values = {"id": self.server_id, "zone": min(self.records.zones.values())}
-        for statement in (
-            "INSERT INTO hosts (name, zone_id, management_address, hypervisor, vcpus, ram_mb,"
-            " disk_gb, vcpu_ratio, ram_ratio, disk_ratio)"
-            " VALUES ('cmp1', :zone, '192.168.50.11', 'fake', 8, 8192, 100, 1, 1, 1)",
-            "INSERT INTO networks (zone_id, name, cidr, gateway, gateway_mac)"
-            " VALUES (:zone, 'private', '10.0.0.0/16', '10.0.0.1', 'fe:00:00:00:00:01')",
-            "INSERT INTO fixed_addresses (network_id, address, server_id) VALUES (1, '10.0.0.10', :id)",
-            "INSERT INTO public_pools (zone_id, name) VALUES (:zone, 'public')",
-            "INSERT INTO public_addresses (pool_id, address, server_id, automatic)"
-            " VALUES (1, '15.185.16.1', :id, true)",
-            "UPDATE servers SET vm_state = 'ACTIVE', task_state = NULL, host_id = 1 WHERE id = :id",
-        ):
+        for statement in PLACING.split(";"):
             conn.execute(text(statement), values)
 
 

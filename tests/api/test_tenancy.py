@@ -1,0 +1,131 @@
+"""Who may see what: every route, with every wrong token, and with other tenants' ids."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import Engine, text
+
+from api.app import ROUTERS
+from tests.api.client import ZONE_2_BASE, Api, fault
+from tests.api.world import ALPHA, ANN, BETA, PUBLIC_KEY, World
+
+ROUTES = [
+    (method, route.path)
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute) and route.path.startswith("/v1.1/{tenant_id}/")
+    for method in sorted(route.methods or ())
+]
+BODIES = {
+    "servers": {"server": {"name": "stolen"}},
+    "os-keypairs": {"keypair": {"name": "stolen", "public_key": PUBLIC_KEY}},
+}
+
+
+def path_of(route: str, tenant: str, **ids: object) -> str:
+    values = {
+        "server_id": 1, "image_id": 1, "flavor_id": 100, "keypair_name": "k",
+        "alias": "os-keypairs", "network_id": "private", **ids,
+    }  # fmt: skip
+    return route.format(tenant_id=tenant, **values)
+
+
+def body_of(method: str, route: str) -> object:
+    return BODIES[route.split("/")[3]] if method in ("POST", "PUT") else None
+
+
+@pytest.mark.parametrize("token", [None, "expired", "eve", "unscoped", "never made"])
+@pytest.mark.parametrize(("method", "route"), ROUTES)
+def test_r8_r9_r10_d28_row13_no_route_without_a_good_token(
+    api: Api, records: World, method: str, route: str, token: str | None
+) -> None:
+    answer = api(method, path_of(route, ALPHA), body_of(method, route), token=token)
+    assert fault(answer)[:2] == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Keystone uri='http://api.test:8774/v2.0/'"
+
+
+@pytest.mark.parametrize(("method", "route"), [r for r in ROUTES if "{server_id}" in r[1]])
+def test_r11_d29_another_tenant_s_server_is_not_there(
+    api: Api, records: World, method: str, route: str
+) -> None:
+    made = api.create("hers", records.images["public"], token="eve", tenant=BETA)
+    server = made.json()["server"]
+    for server_id in (server["id"], server["uuid"]):
+        mine = path_of(route, ALPHA, server_id=server_id)
+        unknown = path_of(route, ALPHA, server_id=999999)
+        body = body_of(method, route)
+        assert fault(api(method, mine, body)) == fault(api(method, unknown, body))
+        assert api(method, mine, body).status_code == 404
+    kept = api.get(f"servers/{server['id']}", token="eve", tenant=BETA).json()["server"]
+    assert (kept["name"], kept["status"]) == ("hers", "BUILD(scheduling)")
+
+
+def test_r11_lists_leave_out_what_is_another_tenant_s(api: Api, records: World) -> None:
+    api.create("hers", records.images["public"], token="eve", tenant=BETA)
+    assert api.get("servers").json() == {"servers": []}
+    assert api.get("servers/detail").json() == {"servers": []}
+    ids = {image["id"] for image in api.get("images").json()["images"]}
+    assert str(records.images["alpha"]) in ids
+    assert str(records.images["beta"]) not in ids
+    assert api.get(f"images/{records.images['beta']}").status_code == 404
+
+
+def test_r11_another_tenant_s_image_cannot_boot(api: Api, records: World) -> None:
+    status, root, message = fault(api.create("web", records.images["beta"]))
+    assert (status, root) == (400, "badRequest")
+    assert message.startswith("Cannot find requested image")
+
+
+def test_d65_keypairs_are_a_user_s(api: Api, records: World) -> None:
+    api.add_key("k")
+    for token, tenant in (("bob", ALPHA), ("eve", BETA)):
+        assert api.get("os-keypairs", token=token, tenant=tenant).json() == {"keypairs": []}
+        assert api.get("os-keypairs/k", token=token, tenant=tenant).status_code == 404
+        assert api.delete("os-keypairs/k", token=token, tenant=tenant).status_code == 404
+    refused = api.create("web", records.images["public"], token="bob", key_name="k")
+    assert fault(refused) == (400, "badRequest", "Invalid key_name provided.")
+    assert api.get("os-keypairs/k").status_code == 200
+
+
+def test_r16_nothing_crosses_zones(api: Api, records: World) -> None:
+    there = {"base": ZONE_2_BASE}
+    api.add_key("k")
+    server = api.create("web", records.images["public"]).json()["server"]
+    assert api.get("servers", **there).json() == {"servers": []}
+    assert api.get(f"servers/{server['id']}", **there).status_code == 404
+    assert api.delete(f"servers/{server['uuid']}", **there).status_code == 404
+    assert api.get("os-keypairs", **there).json() == {"keypairs": []}
+    assert [i["id"] for i in api.get("images", **there).json()["images"]] == [
+        str(records.images["zone 2"])
+    ]
+    assert api.create("web", records.images["public"], **there).status_code == 400
+    twin = api.create("web", records.images["zone 2"], **there)
+    assert twin.status_code == 202, twin.text  # names are unique within a zone
+    assert twin.headers["location"].startswith(f"{ZONE_2_BASE}/v1.1/{ALPHA}/servers/")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE users SET enabled = false WHERE id = :user",
+        "UPDATE tenants SET enabled = false WHERE id = :tenant",
+        "DELETE FROM user_roles WHERE user_id = :user",
+        "UPDATE tokens SET expires_at = now() WHERE user_id = :user",
+    ],
+)
+def test_r9_row24_a_token_ends_with_its_user_tenant_membership_or_time(
+    api: Api, database: Engine, change: str
+) -> None:
+    assert api.get("servers").status_code == 200
+    with database.begin() as conn:
+        values = {"user": ANN, "tenant": ALPHA}
+        conn.execute(text(change), {k: v for k, v in values.items() if f":{k}" in change})
+    assert api.get("servers").status_code == 401
+
+
+@pytest.mark.parametrize("token", ["HPAuth_", "x" * 10_000, "HPAuth_" + "g" * 64, b"\xff"])
+def test_r8_rubbish_tokens(api: Api, token: str | bytes) -> None:
+    raw = token if isinstance(token, bytes) else token.encode()
+    answer = api.get("servers", token=None, headers={b"X-Auth-Token": raw})
+    assert answer.status_code == 401
