@@ -122,8 +122,8 @@ def _keep_record(server: WantedServer) -> ServerRecord:
 def _free_port(server_id: int) -> int:
     """A port that no other server here has; by choice the same one again for the same id."""
     taken = {r.metadata_port for r in serverdir.records() if r.wanted.id != server_id}
-    first = server_id % len(METADATA_PORTS)
-    for port in [*METADATA_PORTS[first:], *METADATA_PORTS[:first]]:
+    for offset in range(len(METADATA_PORTS)):
+        port = METADATA_PORTS[(server_id + offset) % len(METADATA_PORTS)]
         if port not in taken:
             return port
     raise HostFault("no port is left for another server's metadata")
