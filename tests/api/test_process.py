@@ -50,7 +50,7 @@ def running(records: World, tmp_path: Path) -> Iterator[Running]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api"], stdin=public, stdout=output, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "api"], stdin=public.fileno(), stdout=output, stderr=subprocess.STDOUT,
             env=environment, cwd=Path(__file__).parents[2],
         )  # fmt: skip
     public.close()
