@@ -50,9 +50,13 @@ def running(records: World, tmp_path: Path) -> Iterator[Running]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api"], stdin=public.fileno(), stdout=output, stderr=subprocess.STDOUT,
-            env=environment, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+            [sys.executable, "-m", "api"],
+            stdin=public.fileno(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=Path(__file__).parents[2],
+        )
     public.close()
     found = Running(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{internal}", log)
     try:
