@@ -68,7 +68,7 @@ def unpack_kernel(package: Path, into: Path) -> str:
         tarfile.open(fileobj=process.stdout, mode="r|") as archive,
     ):
         chosen = (member for member in archive if wanted.match(member.name))
-        archive.extractall(into, chosen, filter="tar")
+        archive.extractall(into, chosen)  # noqa: S202 - Debian signed it; 3.11.2 has no filters
     version = next((into / "lib/modules").iterdir()).name
     run("depmod", "-b", into, version)
     return version
