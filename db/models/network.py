@@ -113,11 +113,11 @@ class SecurityGroupRule(HasId, Base):
         CheckConstraint("(cidr IS NULL) <> (source_group_id IS NULL)", name="one_source"),
         CheckConstraint("cidr IS NULL OR family(cidr) = 4", name="ipv4"),
         CheckConstraint(
-            "(protocol IS NULL AND from_port IS NULL AND to_port IS NULL)"
+            # Coalesced, since a check that is null would let the row in.
+            "coalesce((protocol IS NULL AND from_port IS NULL AND to_port IS NULL)"
             " OR (protocol IN ('tcp', 'udp') AND from_port BETWEEN 1 AND 65535"
-            " AND to_port BETWEEN from_port AND 65535)"
-            " OR (protocol = 'icmp' AND from_port BETWEEN -1 AND 255"
-            " AND to_port BETWEEN -1 AND 255)",
+            " AND to_port BETWEEN from_port AND 65535) OR (protocol = 'icmp'"
+            " AND from_port BETWEEN -1 AND 255 AND to_port BETWEEN -1 AND 255), false)",
             name="protocol_and_ports",
         ),
         Index(

@@ -169,10 +169,8 @@ def needs_text(needs: Mapping[str, int]) -> str:
 
 def _last(events: Sequence[Event], key: str) -> Event | None:
     """The last choice of the scheduler whose details have ``key``."""
-    return next(
-        (event for event in reversed(events) if event.step == "scheduling" and key in event.details),
-        None,
-    )
+    choices = (event for event in reversed(events) if event.step == "scheduling")
+    return next((event for event in choices if key in event.details), None)
 
 
 def _counts(value: object) -> dict[str, int] | None:

@@ -492,7 +492,7 @@ def upgrade() -> None:
         sa.Column("source_group_id", sa.BigInteger(), nullable=True),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.CheckConstraint(
-            "(protocol IS NULL AND from_port IS NULL AND to_port IS NULL) OR (protocol IN ('tcp', 'udp') AND from_port BETWEEN 1 AND 65535 AND to_port BETWEEN from_port AND 65535) OR (protocol = 'icmp' AND from_port BETWEEN -1 AND 255 AND to_port BETWEEN -1 AND 255)",
+            "coalesce((protocol IS NULL AND from_port IS NULL AND to_port IS NULL) OR (protocol IN ('tcp', 'udp') AND from_port BETWEEN 1 AND 65535 AND to_port BETWEEN from_port AND 65535) OR (protocol = 'icmp' AND from_port BETWEEN -1 AND 255 AND to_port BETWEEN -1 AND 255), false)",
             name=op.f("ck_security_group_rules_protocol_and_ports"),
         ),
         sa.CheckConstraint(

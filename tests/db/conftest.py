@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from tests.databases import Server, server, using
+from tests.db.world import World, build
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,9 @@ def engine(database: URL) -> Iterator[Engine]:
     """The process' engine on that database."""
     with using(database) as made:
         yield made
+
+
+@pytest.fixture
+def world(engine: Engine) -> World:
+    """The small cloud."""
+    return build(engine)
