@@ -38,7 +38,6 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("UNDERCAST_IMAGE_STORE", str(store))
         _forget()
         yield
-        engines.engine().dispose()
         _forget()
 
 
@@ -48,20 +47,22 @@ def _forget() -> None:
 
 
 @pytest.fixture(scope="session")
-def database(configured: None) -> Engine:
+def database(configured: None) -> Iterator[Engine]:
     """The migrated database."""
-    with engines.engine().begin() as conn:
+    engine = engines.engine()  # held: other tests make the process forget its engines
+    with engine.begin() as conn:
         migrations.upgrade("head", conn)
-    return engines.engine()
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def runner(database: Engine) -> Iterator[asyncio.Runner]:
     """One event loop for all tests, so that the application keeps its pool."""
     with asyncio.Runner() as made:
-        made.get_loop()
+        engine = engines.async_engine()
         yield made
-        made.run(engines.async_engine().dispose())
+        made.run(engine.dispose())
 
 
 @pytest.fixture(scope="session")
