@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     ctl.add_argument("command", nargs=argparse.REMAINDER, metavar="WORD")
     # What supervisors call, not people:
     verbs.add_parser("controller")
+    verbs.add_parser("operate")
     for verb in ("boot", "init"):
         verbs.add_parser(verb).add_argument("host")
     return top
@@ -81,14 +82,18 @@ def _run(lab: Lab, arguments: argparse.Namespace) -> int:
             return 0 if show(lab) else 1
         case "exec":
             argv = _command_in(lab, arguments.place, _after_dashes(arguments.command))
-            os.execvp(argv[0], argv)
+            os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
         case "ctl":
             argv = _supervisorctl(lab, arguments.host, _after_dashes(arguments.command))
-            os.execvp(argv[0], argv)
+            os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
         case "controller":
             from deploy.lab import controller  # noqa: PLC0415
 
             controller.run(lab)
+        case "operate":
+            from deploy.lab import operate  # noqa: PLC0415
+
+            operate.serve()
         case "boot":
             from deploy.lab import host  # noqa: PLC0415
 

@@ -40,14 +40,13 @@ class Client:
         return "".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items())
 
 
-def migrate(lab: Lab) -> None:
+def migrate(undercast: Operator) -> None:
     """Bring the schema to its newest revision; an empty database gets its zone too."""
-    Operator(lab)("db", "upgrade")
+    undercast("db", "upgrade")
 
 
-def furnish(lab: Lab) -> Client:
+def furnish(lab: Lab, undercast: Operator) -> Client:
     """Make tenant, user, flavors, network and pool where they are missing."""
-    undercast = Operator(lab)
     password = secret(lab, "demo")
     tenant = undercast("tenant", "create", TENANT, "--if-missing")
     undercast("user", "create", USER, "--tenant", TENANT, "--password-stdin", "--if-missing",
@@ -80,9 +79,8 @@ def build_image(lab: Lab) -> Path:
     return directory
 
 
-def register_image(lab: Lab, directory: Path) -> None:
+def register_image(undercast: Operator, directory: Path) -> None:
     """Register the test image, with its kernel and ramdisk, unless it is there."""
-    undercast = Operator(lab)
     there = {image["name"]: image for image in undercast("image", "list")}
     if IMAGE in there:
         return
@@ -99,9 +97,9 @@ def register_image(lab: Lab, directory: Path) -> None:
               "--kernel", ids["kernel"], "--ramdisk", ids["ramdisk"])  # fmt: skip
 
 
-def alive_hosts(lab: Lab) -> set[str]:
+def alive_hosts(undercast: Operator) -> set[str]:
     """Names of the hosts that say that they are alive."""
-    return {host["name"] for host in Operator(lab)("host", "list") if host["alive"]}
+    return {host["name"] for host in undercast("host", "list") if host["alive"]}
 
 
 def _id(image: Any) -> int:

@@ -80,8 +80,10 @@ def prepare(lab: Lab, shape: Shape, chosen: settings_files.Values) -> None:
 
 
 def programs(lab: Lab, shape: Shape) -> list[Program]:
-    """What the supervisor runs. Undercast's own programs are started by ``up``, once the schema
-    is there; from then on they are kept running like the others.
+    """What the supervisor runs.
+
+    ``up`` starts Undercast's own programs and the hosts, once the schema is there; from then on
+    they are kept running like the others.
     """
     postgres_conf = [postgres.data(lab) / name for name in ("postgresql.conf", "pg_hba.conf")]
     redis_conf = lab.state / "redis" / "redis.conf"
@@ -114,7 +116,7 @@ def run(lab: Lab) -> None:
     """Become the supervisor, inside the lab's cgroup: replaces this process."""
     cgroups.join(f"{lab.cgroup}/ctl")
     argv = supervisor.command(PYTHON, supervisord_conf(lab))
-    os.execve(argv[0], argv, environment.clean(lab))
+    os.execve(argv[0], argv, environment.clean(lab))  # noqa: S606 - no shell is meant
 
 
 def spawn(lab: Lab) -> None:

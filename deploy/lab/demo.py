@@ -1,4 +1,4 @@
-"""The first server: booted through the REST API like any tenant's, watched, and proved to answer."""
+"""The first server: booted by the REST API like any tenant's, watched, and proved to answer."""
 
 from __future__ import annotations
 

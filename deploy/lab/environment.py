@@ -18,7 +18,6 @@ def clean(lab: Lab) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(REPO),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         VARIABLE: lab.name,
     }
 

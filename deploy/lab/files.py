@@ -29,7 +29,7 @@ def write(path: Path, text: str, mode: int = 0o644, owner: str | None = None) ->
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w") as file:
         file.write(text)
         os.fchmod(file.fileno(), mode)
     if owner is not None:

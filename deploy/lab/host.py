@@ -78,7 +78,7 @@ def boot(host: HostNames) -> None:
     cgroups.end(host.cgroup)  # what a pulled plug left
     cgroups.join(host.cgroup)
     namespaces = ["-m", "-u", "-i", "-p", "-C", "--propagation", "private"]
-    os.execve(
+    os.execve(  # noqa: S606 - no shell is meant
         "/usr/sbin/ip",
         [
             "ip", "netns", "exec", host.namespace,
@@ -103,7 +103,7 @@ def first_process(host: HostNames) -> int | None:
 
 
 def enter(host: HostNames, argv: list[str]) -> list[str]:
-    """Command that runs ``argv`` in all of the host's namespaces. Raises LabError when it is off."""
+    """Command that runs ``argv`` in all namespaces of a host. Raises LabError when it is off."""
     pid = first_process(host)
     if pid is None:
         raise LabError(f"{host.name} is not running", host.lab.log / f"{host.name}.log")

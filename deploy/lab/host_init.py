@@ -70,7 +70,7 @@ def init(this: HostNames) -> None:
         _uncover(path, held)
     _set_sysctls()
     argv = supervisor.command(PYTHON, host.INSIDE / host.SUPERVISORD_CONF)
-    os.execve(argv[0], argv, environment.clean(this.lab))
+    os.execve(argv[0], argv, environment.clean(this.lab))  # noqa: S606 - no shell is meant
 
 
 def _mount_cgroups() -> None:
@@ -93,8 +93,10 @@ def _mount_cgroups() -> None:
 
 
 def _make_devices(dev: Path) -> None:
-    """A /dev of the host's own. /dev/kvm is in it only where the processor can virtualise:
-    elsewhere it may open and yet hang guests, and libvirt probes it again and again.
+    """A /dev of the host's own.
+
+    /dev/kvm is in it only where the processor can virtualise: elsewhere it may open and yet hang
+    guests, and libvirt probes it again and again.
     """
     has_kvm = Path("/dev/kvm").exists() and _virtualises()
     mounts.tmpfs(dev)

@@ -85,6 +85,6 @@ def host_uuid(host: HostNames) -> str:
 
 
 def _controllers() -> tuple[str, ...]:
-    """libvirt's names of the controllers; v2 accounts processor time in ``cpu``."""
+    """Names of the controllers for libvirt; v2 accounts processor time in ``cpu``."""
     v1 = ("cpu", "cpuacct", "cpuset", "memory")
     return ("cpu", "cpuset", "memory") if cgroups.is_v2() else v1

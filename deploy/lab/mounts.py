@@ -1,4 +1,4 @@
-"""Mounting by the kernel's own call: of directories held open, whatever covers their path by now."""
+"""Mounts made by the kernel's own call, also of directories whose path is covered by now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Flags(IntFlag):
 
 
 def mount(source: str, target: Path, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """mount(2). Raises OSError naming the target."""
+    """Make one mount. Raises OSError naming the target."""
     words = [word.encode() for word in (source, str(target), kind)]
     if _libc.mount(*words, ctypes.c_ulong(flags), options.encode() or None) != 0:
         code = ctypes.get_errno()

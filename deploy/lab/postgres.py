@@ -96,7 +96,7 @@ def make_database(lab: Lab) -> None:
 
 
 def _make_cluster(parent: Path, final: Path, password: str) -> None:
-    """initdb beside the final place, then rename: a cluster is there whole or not at all."""
+    """Make it beside the final place, then rename: a cluster is there whole or not at all."""
     new, password_file = parent / "data.new", parent / "password"
     shutil.rmtree(new, ignore_errors=True)
     files.write(password_file, password + "\n", mode=0o600, owner=USER)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 
@@ -23,6 +24,7 @@ from deploy.lab import (
 )
 from deploy.lab.controller import Shape
 from deploy.lab.names import HostNames, Lab
+from deploy.lab.operate import Operator
 from deploy.lab.programs import LabError
 from deploy.lab.progress import console, stage, wait
 
@@ -40,21 +42,21 @@ def up(lab: Lab, shape: Shape, *, first_server: bool) -> None:
         start_supervisor(lab)
         drop_hosts(lab, shape)
         wait_for_stores(lab)
-    with ThreadPoolExecutor(1) as background:
+    with ThreadPoolExecutor(1) as background, Operator(lab) as undercast:
         image = background.submit(cloud.build_image, lab)  # takes a processor for some seconds
         with stage("Schema"):
             postgres.make_database(lab)
-            cloud.migrate(lab)
+            cloud.migrate(undercast)
         with stage("API, scheduler and hosts start"):
             start_programs(lab, shape, hosts)
         with stage("Tenant, user, flavors, network, pool"):
-            client = cloud.furnish(lab)
+            client = cloud.furnish(lab, undercast)
         with stage("Test image"):
-            cloud.register_image(lab, image.result())
-    with stage(f"API at {lab.public_url}"):
-        wait_for_api(lab)
-    with stage(f"{shape.hosts} hosts are alive"):
-        wait_for_hosts(lab, shape)
+            cloud.register_image(undercast, image.result())
+        with stage(f"API at {lab.public_url}"):
+            wait_for_api(lab)
+        with stage(f"{shape.hosts} hosts are alive"):
+            wait_for_hosts(lab, undercast, shape)
     openrc = cloud.write_openrc(lab, client)
     if first_server:
         demo.show_first_server(lab, client, hosts)
@@ -69,8 +71,8 @@ def prepare(lab: Lab, shape: Shape, hosts: list[HostNames]) -> None:
     chosen = settings_files.overrides()
     files.directory(names.BASE)
     files.directory(lab.state)
-    lab.run.mkdir(exist_ok=True)
-    os.chmod(lab.run, 0o1777)  # Postgres makes its socket here; sticky, as in /tmp
+    files.directory(lab.run, 0o1770)
+    shutil.chown(lab.run, "root", postgres.USER)  # who makes its socket there
     pki.authority(lab.pki, lab.name)
     pki.issue(lab.pki, lab.pki / "ctl", "ctl")
     files.directory(lab.state / "hosts")
@@ -134,7 +136,7 @@ def wait_for_api(lab: Lab) -> None:
     wait(answers, "the API", seconds=_READY_SECONDS, log=lab.log / "api.log")
 
 
-def wait_for_hosts(lab: Lab, shape: Shape) -> None:
+def wait_for_hosts(lab: Lab, undercast: Operator, shape: Shape) -> None:
     """Wait until every host has said that it is alive, and every program of it runs."""
     kind = "fake" if shape.fake_hosts else "cmp"
     expected = {f"{kind}{number}" for number in range(1, shape.hosts + 1)}
@@ -142,15 +144,25 @@ def wait_for_hosts(lab: Lab, shape: Shape) -> None:
 
     def all_alive() -> bool:
         nonlocal missing
-        missing = expected - cloud.alive_hosts(lab)
+        missing = expected - cloud.alive_hosts(undercast)
         return not missing
 
     try:
         wait(all_alive, "the hosts", seconds=_READY_SECONDS)
     except LabError:
-        worst = sorted(missing)[0]
-        log = lab.log / "agent.log" if shape.fake_hosts else lab.host_named(worst).log / "agent.log"
+        worst = min(missing)
+        log = lab.log / "agent.log" if shape.fake_hosts else _telling_log(lab.host_named(worst))
         raise LabError(f"{', '.join(sorted(missing))}: no sign of life", log) from None
+
+
+def _telling_log(this: HostNames) -> Path:
+    """Log of the program of a silent host that most likely says why."""
+    try:
+        states = host.control(this).states()
+    except LabError as error:
+        return error.log or this.log / "supervisord.log"
+    failing = [name for name, state in states.items() if state != "RUNNING"]
+    return this.log / f"{(failing or ['agent'])[0]}.log"
 
 
 def _prefix(lab: Lab) -> str:
