@@ -12,6 +12,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from db import engine as db_engine
+from db.models import Base
 from db.settings import settings
 from migrations import run
 from tests.postgres import fresh_database
@@ -98,3 +99,10 @@ def _forget() -> None:
     settings.cache_clear()
     db_engine.engine.cache_clear()
     db_engine.async_engine.cache_clear()
+
+
+def emptied(engine: Engine) -> None:
+    """All tables are empty and ids start at 1 again: quicker than another database."""
+    tables = ", ".join(Base.metadata.tables)
+    with engine.begin() as conn:
+        conn.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))

@@ -1,4 +1,4 @@
-"""A real Postgres: one server for the session, a database for each test."""
+"""A real Postgres: one server for the session, one database, empty for each test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, Engine
 
-from tests.databases import Server, server, using
+from tests.databases import Server, emptied, server, using
 from tests.db.world import World, build
 
 
@@ -18,18 +18,17 @@ def postgres() -> Iterator[Server]:
         yield made
 
 
-@pytest.fixture
-def database(postgres: Server) -> Iterator[URL]:
-    """A database with the schema and nothing in it."""
-    url = postgres.fresh()
-    yield url
-    postgres.drop(url)
+@pytest.fixture(scope="session")
+def database(postgres: Server) -> URL:
+    """A database with the schema."""
+    return postgres.fresh()
 
 
 @pytest.fixture
 def engine(database: URL) -> Iterator[Engine]:
-    """The process' engine on that database."""
+    """The process' engine on that database, with nothing in it."""
     with using(database) as made:
+        emptied(made)
         yield made
 
 
