@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compute_agent.network.names import ROUTE_PROTOCOL, server_of, tap_of
-from compute_agent.network.rules import Element, Interfaces, elements_of
+from compute_agent.network.rules import UNSPECIFIED, Element, Interfaces, elements_of
 from compute_agent.network.state import Firewall, Route
 from db.wanted import WantedServer
 
@@ -47,8 +47,9 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
     An address belongs to one server: whoever else has it here is out of date and loses it.
     """
     wanted = elements_of(server, port)
-    keys = {(container, key) for container, key, _ in wanted}
-    here = seen.firewall.of(server.id) | {e for e in seen.firewall.elements if (e[0], e[1]) in keys}
+    keys = {(element.container, element.key) for element in wanted}
+    here = seen.firewall.of(server.id)
+    here |= {e for e in seen.firewall.elements if (e.container, e.key) in keys}
     for other in _holders(seen.firewall, server):
         here |= seen.firewall.of(other)
     remove, add = here - wanted, wanted - seen.firewall.elements
@@ -64,21 +65,33 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
     )
 
 
-def to_unplug(server_id: int, seen: Observed, nics: Interfaces) -> Plan:
-    """Plan after which nothing of the server is on the host."""
+def to_unplug(
+    server_id: int, record: WantedServer | None, seen: Observed, nics: Interfaces
+) -> Plan:
+    """Plan after which nothing of the server is on the host.
+
+    Its addresses are those that rules, routes or the record name: any one of them is enough.
+    """
     remove = seen.firewall.of(server_id)
+    own = {route for route in seen.routes if route.server_id == server_id}
+    publics = {route.address for route in own} | _public(remove)
+    fixed = set(_fixed(remove))
+    if record is not None:
+        publics |= set(record.public_addresses)
+        fixed.add(record.fixed_address)
+    others = {route.address for route in seen.routes - own}
+    others |= _public(seen.firewall.elements - remove)
+    publics -= others
     links = [f"link del dev {tap_of(server_id)}"] if seen.tap_exists else []
-    for route in sorted(seen.routes, key=lambda route: route.address):
-        if route.server_id == server_id:
-            others = {r.address for r in seen.routes if r.server_id != server_id}
-            if route.address in seen.proxied - others:
-                links.append(f"neigh del proxy {route.address} dev {nics.public}")
-            links.append(_route("del", route))
+    links += [
+        f"neigh del proxy {address} dev {nics.public}" for address in sorted(publics & seen.proxied)
+    ]
+    links += [_route("del", route) for route in sorted(own, key=lambda route: route.address)]
     return Plan(
         remove=remove,
         links=tuple(links),
-        cut_fixed=_fixed(remove),
-        cut_public=_public(remove),
+        cut_fixed=frozenset(fixed),
+        cut_public=frozenset(publics),
     )
 
 
@@ -86,9 +99,9 @@ def _holders(firewall: Firewall, server: WantedServer) -> set[int]:
     """Other servers that have this one's fixed address or MAC here."""
     own, mac, fixed = tap_of(server.id), server.mac.lower(), server.fixed_address
     taps = {
-        key[0]
-        for container, key, _ in firewall.elements
-        if container == "senders" and key[0] != own and (key[1] == mac or key[2] == fixed)
+        e.tap
+        for e in firewall.elements
+        if e.container == "senders" and e.tap != own and (e.key[1] == mac or e.key[2] == fixed)
     }
     return {server_id for server_id in map(server_of, taps) if server_id is not None}
 
@@ -134,9 +147,10 @@ def _tap(server_id: int, bridge: str) -> list[str]:
 
 
 def _fixed(elements: frozenset[Element]) -> frozenset[str]:
-    zero = "0.0.0.0"  # noqa: S104 - an address in a packet
-    return frozenset(e[1][2] for e in elements if e[0] == "senders") - {zero}
+    seen = {e.key[2] for e in elements if e.container == "senders"}
+    seen |= {e.value for e in elements if e.container == "fixed_of"}
+    return frozenset(seen - {UNSPECIFIED})
 
 
 def _public(elements: frozenset[Element]) -> frozenset[str]:
-    return frozenset(e[1][0] for e in elements if e[0] == "fixed_of")
+    return frozenset(e.key[0] for e in elements if e.container == "fixed_of")

@@ -25,9 +25,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import NamedTuple
 
 from compute_agent.network.names import METADATA, METADATA_PORTS, TABLE, tap_of
 from db.wanted import WantedNetwork, WantedServer
+
+UNSPECIFIED = "0.0.0.0"  # noqa: S104 - an address in a packet, nothing listens on it
 
 #: Family of each set and map that holds servers' elements.
 CONTAINERS = {
@@ -40,8 +43,14 @@ CONTAINERS = {
     "public_of": "ip",  # fixed address -> public address that its traffic shows outside
 }
 
-#: (container, key, value); value is "" in sets. All as nft prints them.
-Element = tuple[str, tuple[str, ...], str]
+
+class Element(NamedTuple):
+    """One element of a set or map, all as nft prints it."""
+
+    container: str
+    key: tuple[str, ...]
+    value: str  # "" in sets
+    tap: str  # whose it is: part of the key in the bridge's containers, a comment in the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +65,9 @@ class Interfaces:
 def elements_of(server: WantedServer, port: int) -> frozenset[Element]:
     """All that the firewall knows of one server whose metadata is served at ``port``."""
     tap, mac, mark = tap_of(server.id), server.mac.lower(), str(server.id)
-    own: set[Element] = {
+    own = {
         ("senders", (tap, mac, server.fixed_address), ""),
-        ("senders", (tap, mac, "0.0.0.0"), ""),  # noqa: S104 - an address in a packet
+        ("senders", (tap, mac, UNSPECIFIED), ""),
         ("clients", (tap, str(int(mac.replace(":", ""), 16))), ""),
         ("receivers", (tap, mac), ""),
         ("marks", (tap,), mark),
@@ -67,7 +76,7 @@ def elements_of(server: WantedServer, port: int) -> frozenset[Element]:
     own |= {("fixed_of", (public,), server.fixed_address) for public in server.public_addresses}
     if server.public_addresses:
         own.add(("public_of", (server.fixed_address,), server.public_addresses[0]))
-    return frozenset(own)
+    return frozenset(Element(container, key, value, tap) for container, key, value in own)
 
 
 def transaction(remove: frozenset[Element], add: frozenset[Element]) -> str:
@@ -78,11 +87,15 @@ def transaction(remove: frozenset[Element], add: frozenset[Element]) -> str:
 
 
 def _command(verb: str, element: Element) -> str:
-    container, key, value = element
-    first, *rest = key
-    words = " . ".join([f'"{first}"' if CONTAINERS[container] == "bridge" else first, *rest])
-    data = f"{words} : {value}" if value else words
-    return f"{verb} element {CONTAINERS[container]} {TABLE} {container} {{ {data} }}\n"
+    family = CONTAINERS[element.container]
+    first, *rest = element.key
+    if family == "bridge":
+        data = " . ".join([f'"{first}"', *rest])
+    else:
+        data = f'{first} comment "{element.tap}"' if verb == "add" else first
+    if element.value:
+        data += f" : {element.value}"
+    return f"{verb} element {family} {TABLE} {element.container} {{ {data} }}\n"
 
 
 def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
@@ -92,6 +105,7 @@ def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
         "bridge": interfaces.bridge,
         "flat": interfaces.flat,
         "public": interfaces.public,
+        "gateway": network.gateway,
         "gateway_mac": network.gateway_mac,
         "network": network.cidr,
         "last": str(IPv4Network(network.cidr).broadcast_address),
@@ -191,7 +205,8 @@ table ip <table> {
     }
     chain prerouting {
         type nat hook prerouting priority dstnat; policy accept;
-        iifname "<bridge>" ip daddr <metadata> tcp dport 80 redirect to :meta mark map @ports
+        iifname "<bridge>" ip daddr <metadata> tcp dport 80 \
+            dnat to <gateway> : meta mark map @ports
         iifname { "<bridge>", "<public>" } dnat to ip daddr map @fixed_of
     }
     chain output {

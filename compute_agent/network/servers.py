@@ -78,10 +78,8 @@ def unplug(server_id: int) -> None:
         nics = interfaces()
         record = serverdir.read(server_id)
         dhcp.forget(server_id)
-        _apply(to_unplug(server_id, _observe(server_id, nics), nics), server_id)
-        if record is not None:  # an unplug that was stopped may have left its connections
-            wanted = record.wanted
-            connections.cut(fixed={wanted.fixed_address}, public=wanted.public_addresses)
+        wanted = None if record is None else record.wanted
+        _apply(to_unplug(server_id, wanted, _observe(server_id, nics), nics), server_id)
         serverdir.remove(server_id)
 
 

@@ -1,8 +1,7 @@
 """What is really on this host, read from the kernel: the firewall's elements, links and routes.
 
-The kernel is the only memory: each thing says whose it is (an element by its tap or by the
-server's fixed address, a route by its metric, which is the server's id), so that a server is found
-and removed when every file about it is lost.
+The kernel is the only memory: each thing says whose it is (an element names its tap, a route's
+metric is the server's id), so that a server is found and removed when every file about it is lost.
 """
 
 from __future__ import annotations
@@ -29,16 +28,12 @@ class Firewall:
 
     def of(self, server_id: int) -> frozenset[Element]:
         """Elements that are there for one server."""
-        tap, mark = tap_of(server_id), str(server_id)
-        own = {e for e in self.elements if e[1][0] == tap or (e[0] == "ports" and e[1][0] == mark)}
-        fixed = {key[2] for container, key, _ in own if container == "senders"}
-        own |= {e for e in self.elements if e[0] == "fixed_of" and e[2] in fixed}
-        own |= {e for e in self.elements if e[0] == "public_of" and e[1][0] in fixed}
-        return frozenset(own)
+        tap = tap_of(server_id)
+        return frozenset(element for element in self.elements if element.tap == tap)
 
     def servers(self) -> set[int]:
-        """Ids of the servers that have a tap in the firewall."""
-        taps = {key[0] for container, key, _ in self.elements if CONTAINERS[container] == "bridge"}
+        """Ids of the servers that the firewall knows."""
+        taps = {element.tap for element in self.elements}
         return {server_id for server_id in map(server_of, taps) if server_id is not None}
 
 
@@ -60,8 +55,12 @@ def firewall() -> Firewall:
 def _element(container: str, entry: Any) -> Element:
     """One element from nft's JSON: a value, a concatenation, or a pair of key and value."""
     key, value = entry if isinstance(entry, list) else (entry, "")
-    words = key["concat"] if isinstance(key, dict) else [key]
-    return container, tuple(str(word) for word in words), str(value)
+    comment = ""
+    if isinstance(key, dict) and "elem" in key:
+        key, comment = key["elem"]["val"], key["elem"].get("comment", "")
+    words = [str(word) for word in (key["concat"] if isinstance(key, dict) else [key])]
+    tap = words[0] if CONTAINERS[container] == "bridge" else comment
+    return Element(container, tuple(words), str(value), tap)
 
 
 @dataclass(frozen=True, slots=True)
