@@ -118,6 +118,14 @@ def control(host: HostNames) -> supervisor.Client:
     return supervisor.Client(Path(f"/proc/{pid}/root{CONTROL}"))
 
 
+def runs(host: HostNames) -> bool:
+    """Whether the host is up, with all its programs running."""
+    try:
+        return set(control(host).states().values()) == {"RUNNING"}
+    except LabError:
+        return False
+
+
 def _rewrite(path: Path, text: str) -> None:
     """Change a file in place: running hosts have it mounted by its inode."""
     if not path.exists() or path.read_text() != text:

@@ -137,14 +137,15 @@ def wait_for_api(lab: Lab) -> None:
 
 
 def wait_for_hosts(lab: Lab, undercast: Operator, shape: Shape) -> None:
-    """Wait until every host has said that it is alive, and every program of it runs."""
+    """Wait until every program of every host runs, and the host has said that it is alive."""
     kind = "fake" if shape.fake_hosts else "cmp"
     expected = {f"{kind}{number}" for number in range(1, shape.hosts + 1)}
     missing: set[str] = set()
 
     def all_alive() -> bool:
         nonlocal missing
-        missing = expected - cloud.alive_hosts(undercast)
+        off = {each.name for each in lab.hosts(shape.real_hosts) if not host.runs(each)}
+        missing = off or expected - cloud.alive_hosts(undercast)
         return not missing
 
     try:
