@@ -81,12 +81,14 @@ def using(url: URL, **more: object) -> Iterator[Engine]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     _forget()
-    made = db_engine.engine()
     try:
-        yield made
+        made = db_engine.engine()
+        try:
+            yield made
+        finally:
+            made.dispose()
+            db_engine.engine().dispose()  # another one, when uses were nested
     finally:
-        made.dispose()
-        db_engine.engine().dispose()  # another one, when uses were nested
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

@@ -43,7 +43,8 @@ def reported() -> Iterator[None]:
 
 
 def _leave(error: CommandError) -> None:
-    print(f"undercast: {error}", file=sys.stderr)
+    sentence = " ".join(str(error).split())
+    print(f"undercast: {sentence}", file=sys.stderr)
     raise typer.Exit(error.exit_code) from error
 
 

@@ -104,27 +104,22 @@ def register(
         place = database.zone(conn, zone)
         _check_part(conn, place, kernel, Kind.kernel)
         _check_part(conn, place, ramdisk, Kind.ramdisk)
-    directory = settings().image_store
-    with store.copied(file, directory) as incoming:
+    with store.copied(file, settings().image_store) as incoming:
         declared = "raw" if kind is not Kind.machine else disk_format
         facts = store.inspected(incoming, declared)
         _check_size(place, kind, facts.virtual_size)
         given = dict(text.split("=", 1) for text in properties or [])
         system = system_items(kind, has_kernel=kernel is not None)
         system.update({key: given.pop(key) for key in list(given) if key in system})
-        with database.transaction() as conn:
-            images_admin.lock_bytes(conn, incoming.checksum)
-            store.keep(incoming, directory)
-            image_id = images_admin.register(
-                conn,
-                NewImage(
-                    zone_id=place.id, name=name, kind=kind, disk_format=facts.format,
-                    size=incoming.size, virtual_size=facts.virtual_size,
-                    checksum=incoming.checksum, min_disk_gb=min_disk, min_ram_mb=min_ram,
-                    kernel_id=kernel, ramdisk_id=ramdisk, system=system, properties=given,
-                ),
-            )  # fmt: skip
-            found = images_admin.find(conn, image_id)
+        new = NewImage(
+            zone_id=place.id, name=name, kind=kind, disk_format=facts.format,
+            size=incoming.size, virtual_size=facts.virtual_size, checksum=incoming.checksum,
+            min_disk_gb=min_disk, min_ram_mb=min_ram, kernel_id=kernel, ramdisk_id=ramdisk,
+            system=system, properties=given,
+        )  # fmt: skip
+        image_id = keep(incoming, new)
+    with database.transaction() as conn:
+        found = images_admin.find(conn, image_id)
     show_one(found, _DETAILS, format)
 
 
@@ -152,11 +147,24 @@ def delete(
     if found is None or checksum is None:
         raise NotFound(f"There is no image {image}.")
     if checksum:
-        with database.transaction() as conn:
-            images_admin.lock_bytes(conn, checksum)
-            if not images_admin.needed(conn, checksum):
-                (settings().image_store / checksum).unlink(missing_ok=True)
+        drop_unneeded(checksum)
     show_one(found, _DETAILS, format)
+
+
+def keep(incoming: store.Incoming, new: NewImage) -> int:
+    """The bytes are stored under their checksum, and the image is there; returns its id."""
+    with database.transaction() as conn:
+        images_admin.lock_bytes(conn, incoming.checksum)
+        store.keep(incoming, settings().image_store)
+        return images_admin.register(conn, new)
+
+
+def drop_unneeded(checksum: str) -> None:
+    """The bytes are gone unless an image or a live server needs them."""
+    with database.transaction() as conn:
+        images_admin.lock_bytes(conn, checksum)
+        if not images_admin.needed(conn, checksum):
+            (settings().image_store / checksum).unlink(missing_ok=True)
 
 
 def system_items(kind: Kind, *, has_kernel: bool) -> dict[str, str]:

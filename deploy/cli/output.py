@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -32,6 +33,7 @@ ExistingOption = Annotated[
 ]
 Cell = str | Callable[[Any], object]
 Columns = dict[str, Cell]
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 PIPE_WIDTH = 240  # columns where no terminal says how many
 
 
@@ -58,7 +60,7 @@ def show_one(record: Any, fields: Columns, format: Format) -> None:
 def say(text: str, format: Format = Format.table) -> None:
     """A sentence for people; nothing where JSON is wanted."""
     if format is Format.table:
-        print(text)
+        print(harmless(text))
 
 
 def plain(value: Any) -> Any:
@@ -76,7 +78,7 @@ def plain(value: Any) -> Any:
 
 def words(value: object) -> str:
     """A value as a person reads it."""
-    if value is None or value in ("", []):
+    if value is None or value in ("", [], ()):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -86,7 +88,12 @@ def words(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return " ".join(words(item) for item in value)
-    return str(value)
+    return harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """Text, maybe a client's, without anything that a terminal would obey; newlines stay."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def size(count: int) -> str:
@@ -94,9 +101,9 @@ def size(count: int) -> str:
     amount = float(count)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:
-            return f"{amount:.3g} {unit}"
+            return f"{amount:.4g} {unit}"
         amount /= 1024
-    return f"{amount:.3g} GiB"
+    return f"{amount:.4g} GiB"
 
 
 def duration(seconds: float | None) -> str:
