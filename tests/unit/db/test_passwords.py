@@ -22,7 +22,7 @@ def test_each_hash_has_a_salt_of_its_own() -> None:
 
 @pytest.mark.parametrize("password", ["", "x" * (LONGEST + 1), "ä" * LONGEST, "\ud800"])
 def test_security_29_what_is_not_hashed(password: str) -> None:
-    with pytest.raises(ValueError, match="password|surrogates"):
+    with pytest.raises(ValueError, match=r"password|surrogates"):
         hash_password(password)
 
 
