@@ -163,7 +163,8 @@ def refusal_sentence(refused: Mapping[str, int], needs: Mapping[str, int] | None
 
 def needs_text(needs: Mapping[str, int]) -> str:
     """What a server takes of a host."""
-    units = {"vcpus": "vcpus", "ram_mb": "MB of memory", "disk_gb": "GB of disk"}
+    vcpus = "vcpu" if needs.get("vcpus") == 1 else "vcpus"
+    units = {"vcpus": vcpus, "ram_mb": "MB of memory", "disk_gb": "GB of disk"}
     return ", ".join(f"{count} {units.get(name, name)}" for name, count in needs.items())
 
 

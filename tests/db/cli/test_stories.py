@@ -147,7 +147,7 @@ class TestWhy:
             "None of 4 hosts fitted: 2 without enough memory free; 1 refused by newfilter;"
             " 1 in another zone." in said
         )
-        assert "It needs 1 vcpus, 128 MB of memory, 1 GB of disk." in said
+        assert "It needs 1 vcpu, 128 MB of memory, 1 GB of disk." in said
         assert "No host has 128 MB of memory free." in said
 
     def test_no_hosts_at_all(self, undercast: Undercast, world: World, server: int) -> None:
