@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     # What supervisors call, not people:
     verbs.add_parser("controller")
     verbs.add_parser("operate")
+    verbs.add_parser("launch").add_argument("program", choices=["api", "scheduler", "agent"])
     for verb in ("boot", "init"):
         verbs.add_parser(verb).add_argument("host")
     return top
@@ -86,10 +87,22 @@ def _run(lab: Lab, arguments: argparse.Namespace) -> int:
         case "ctl":
             argv = _supervisorctl(lab, arguments.host, _after_dashes(arguments.command))
             os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
+        case _:
+            _become(lab, arguments)
+    return 0
+
+
+def _become(lab: Lab, arguments: argparse.Namespace) -> None:
+    """The verbs of supervisors: this process turns into what they name."""
+    match arguments.verb:
         case "controller":
             from deploy.lab import controller  # noqa: PLC0415
 
             controller.run(lab)
+        case "launch":
+            from deploy.lab import controller  # noqa: PLC0415
+
+            controller.launch(lab, arguments.program)
         case "operate":
             from deploy.lab import operate  # noqa: PLC0415
 
@@ -102,7 +115,6 @@ def _run(lab: Lab, arguments: argparse.Namespace) -> int:
             from deploy.lab import host_init  # noqa: PLC0415
 
             host_init.init(lab.host_named(arguments.host))
-    return 0
 
 
 def _up(lab: Lab, arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Literal
 
 from deploy.lab import cgroups, environment, files, postgres, redis, settings_files, supervisor
 from deploy.lab.names import PYTHON, Lab
+from deploy.lab.programs import LabError
 from deploy.lab.supervisor import Program
 
 Hypervisor = Literal["libvirt", "fake"]
+_BACKLOG = 2048  # connections that wait to be accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,10 @@ def programs(lab: Lab, shape: Shape) -> list[Program]:
         _inside(lab, "redis", redis.command(lab), 10,
                 version=environment.file_version(redis_conf)),
         _ours(lab, "scheduler"),
-        _ours(lab, "api", socket=f"tcp://127.0.0.1:{lab.api_port}"),
+        _ours(lab, "api"),
     ]  # fmt: skip
     if shape.fake_hosts:
-        found.append(_ours(lab, "agent", module="compute_agent"))
+        found.append(_ours(lab, "agent"))
     found += [
         Program(
             host.name, [str(PYTHON), "-m", "deploy.lab", "boot", host.name],
@@ -131,14 +134,43 @@ def spawn(lab: Lab) -> None:
         )  # fmt: skip
 
 
-def _ours(lab: Lab, name: str, *, module: str | None = None, socket: str | None = None) -> Program:
-    """A program of Undercast itself."""
+def launch(lab: Lab, name: str) -> None:
+    """Become one of Undercast's own programs: replaces this process.
+
+    It runs in a cgroup of its own, so that workers which outlived a killed predecessor, and may
+    still hold its socket, are ended first. (supervisord can hand on a socket too, but it dies of
+    one that is still in use.)
+    """
+    group = f"{lab.cgroup}/{name}"
+    cgroups.end(group)
+    cgroups.join(group)
     more = {"UNDERCAST_CONFIG": str(lab.settings_file)}
-    if socket is not None:
+    if name == "api":
+        os.dup2(_listen(lab.api_port), 0)
         more["UNDERCAST_API_FD"] = "0"
-    return _inside(
-        lab, name, [str(PYTHON), "-m", module or name], 50, socket=socket, autostart=False,
-        version=environment.version(lab.settings_file), more=more,
+    module = "compute_agent" if name == "agent" else name
+    argv = ["ip", "netns", "exec", lab.namespace("ctl"), str(PYTHON), "-m", module]
+    os.execve("/usr/sbin/ip", argv, environment.clean(lab) | more)  # noqa: S606 - no shell
+
+
+def _listen(port: int) -> int:
+    """The lab's one socket outside its namespaces. Raises LabError when the port is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise LabError(f"127.0.0.1:{port}: {error.strerror}") from error
+    listener.listen(_BACKLOG)
+    return listener.detach()
+
+
+def _ours(lab: Lab, name: str) -> Program:
+    """A program of Undercast itself."""
+    return Program(
+        name, [str(PYTHON), "-m", "deploy.lab", "launch", name], lab.log / f"{name}.log",
+        priority=50, autostart=False,
+        environment={"VERSION": environment.version(lab.settings_file)},
     )  # fmt: skip
 
 
@@ -149,12 +181,9 @@ def _inside(
     priority: int,
     *,
     version: str,
-    socket: str | None = None,
-    autostart: bool = True,
     stop_signal: str = "TERM",
     stop_seconds: int = 10,
     stop_group: bool = True,
-    more: dict[str, str] | None = None,
 ) -> Program:
     """A program in the controller's network namespace."""
     return Program(
@@ -162,9 +191,7 @@ def _inside(
         ["/usr/sbin/ip", "netns", "exec", lab.namespace("ctl"), *command],
         lab.log / f"{name}.log",
         priority=priority,
-        environment={"VERSION": version, **(more or {})},
-        socket=socket,
-        autostart=autostart,
+        environment={"VERSION": version},
         stop_signal=stop_signal,
         stop_seconds=stop_seconds,
         stop_group=stop_group,

@@ -32,7 +32,6 @@ class Program:
     log: Path
     priority: int = 100  # lower starts earlier and stops later
     environment: Mapping[str, str] = field(default_factory=dict)
-    socket: str | None = None  # listening socket, opened by the supervisor, descriptor 0 of it
     autostart: bool = True
     stop_signal: str = "TERM"
     stop_seconds: int = 10  # then it is killed
@@ -40,7 +39,6 @@ class Program:
 
     def render(self) -> str:
         """Section of the configuration."""
-        kind = "fcgi-program" if self.socket else "program"
         values = {
             "command": " ".join(self.command),
             "directory": "/",
@@ -59,9 +57,7 @@ class Program:
             "stdout_logfile_maxbytes": _LOG_BYTES,
             "stdout_logfile_backups": _LOG_BACKUPS,
         }
-        if self.socket:
-            values = {"socket": self.socket} | values
-        return _section(f"{kind}:{self.name}", values)
+        return _section(f"program:{self.name}", values)
 
 
 def render(programs: list[Program], *, control: Path, pid_file: Path, log: Path) -> str:

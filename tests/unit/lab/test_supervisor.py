@@ -35,11 +35,6 @@ def test_guests_outlive_a_libvirtd_that_stops() -> None:
     assert section["stopasgroup"] == section["killasgroup"] == "false"
 
 
-def test_listening_socket_is_opened_by_the_supervisor() -> None:
-    program = Program("api", ["x"], Path("/log"), socket="tcp://127.0.0.1:8774")
-    assert parsed(program)["fcgi-program:api"]["socket"] == "tcp://127.0.0.1:8774"
-
-
 def test_percent_signs_are_not_expanded() -> None:
     section = parsed(Program("a", ["printf", "%s"], Path("/log"), environment={"A": "1%"}))
     assert section["program:a"]["command"] == "printf %%s"
