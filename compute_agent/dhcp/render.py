@@ -40,6 +40,8 @@ def configuration(
 ) -> str:
     """The whole configuration: known guests only, no DNS, no lease file.
 
+    No bind-dynamic or bind-interfaces: dnsmasq would cling to a bridge that was deleted.
+
     ``seconds`` is the life of a lease. Raises Fatal on a value that is unfit.
     """
     subnet = IPv4Network(network.cidr)
@@ -54,7 +56,6 @@ def configuration(
         f"pid-file={pid_file}",
         f"interface={bridge}",
         "except-interface=lo",
-        "bind-dynamic",
         f"dhcp-range={subnet.network_address},static,{subnet.netmask},{seconds}",
         f"dhcp-hostsfile={hosts}",
         "dhcp-ignore=tag:!known",

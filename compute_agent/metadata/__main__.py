@@ -1,4 +1,4 @@
-"""The metadata unit of a host, ``python -m compute_agent.metadata``: needs the host's files only."""
+"""The metadata unit of a host, ``python -m compute_agent.metadata``: needs no control plane."""
 
 import asyncio
 import contextlib

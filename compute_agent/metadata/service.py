@@ -82,7 +82,8 @@ class Service:
             server_id: stamp for server_id in serverdir.ids() if (stamp := _stamp(server_id))
         }
         for server_id in self._listeners.keys() - current.keys():
-            await self._close(server_id)
+            if _stamp(server_id) is None:  # it may have come back since
+                await self._close(server_id)
         for server_id, stamp in current.items():
             if self._seen.get(server_id) == stamp and server_id in self._listeners:
                 continue

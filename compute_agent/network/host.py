@@ -65,9 +65,8 @@ def prepare_network(network: WantedNetwork) -> None:
 def _bridge_commands(network: WantedNetwork, nics: Interfaces) -> str:
     """Input of ``ip -batch`` for the bridge.
 
-    The gateway's address comes first: REDIRECT sends metadata requests to the first address. The
-    metadata address is there for guests that take 169.254.0.0/16 to be on their link. Frames to
-    link-local groups pass by the rules, so that nothing is learnt from them.
+    The metadata address is there for guests that take 169.254.0.0/16 to be on their link. Frames to
+    link-local groups pass by the rules, so nothing may be learnt from them.
     """
     bridge, gateway = nics.bridge, network.gateway
     prefix = IPv4Network(network.cidr).prefixlen

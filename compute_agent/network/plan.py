@@ -123,7 +123,10 @@ def _routes(
             lines.append(f"neigh del proxy {route.address} dev {nics.public}")
         lines.append(_route("del", route))
     new = wanted - seen.routes
-    lines += [_route("add", route) for route in sorted(new, key=lambda route: route.address)]
+    lines += [  # what the host itself sends there comes from the gateway's address
+        f"{_route('add', route)} src {server.network.gateway}"
+        for route in sorted(new, key=lambda route: route.address)
+    ]
     unproxied = publics - seen.proxied
     lines += [f"neigh add proxy {address} dev {nics.public}" for address in sorted(unproxied)]
     return lines, unproxied | {route.address for route in new}

@@ -318,9 +318,6 @@ class TestDhcp:
         assert answer[12] == b"web"
         wire.close()
 
-    def test_dns_when_the_network_has_one(self, world: World) -> None:
-        """A changed configuration restarts dnsmasq; its unit brings it back."""
-
     def test_lease_after_the_bridge_was_made_again(self, world: World, two: Two) -> None:
         sh(f"ip -n {world.host} link del br100")
         world.prepare()

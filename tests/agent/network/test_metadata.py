@@ -85,8 +85,9 @@ def test_other_ports_of_the_address_are_closed(world: World) -> None:
 
 def test_a_greedy_guest_does_not_harm_another(world: World) -> None:
     a, b = world.guest(A), world.guest(B)
-    from tests.agent.network.world import inside
     import socket
+
+    from tests.agent.network.world import inside
 
     def many() -> list[socket.socket]:
         return [socket.create_connection(("169.254.169.254", 80), 2) for _ in range(100)]

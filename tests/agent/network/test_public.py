@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TypeVar
+from ipaddress import IPv4Address
 
 from compute_agent.network.announce import frame as announcement
 from tests.agent.network.world import (
@@ -19,7 +19,6 @@ from tests.agent.network.world import (
     sh,
 )
 
-T = TypeVar("T")
 A, B = server(1), server(2)
 PUBLIC_A, PUBLIC_B = A.public_addresses[0], B.public_addresses[0]
 
@@ -29,7 +28,13 @@ def peer_seen(serving: str, calling: str, address: str, port: int = 7000) -> str
     with listener(serving, port) as waiting:
         waiting.settimeout(2)
         found: list[str] = []
-        thread = threading.Thread(target=lambda: found.append(waiting.accept()[1][0]))
+
+        def accept() -> None:
+            connection, peer = waiting.accept()
+            found.append(peer[0])
+            connection.close()
+
+        thread = threading.Thread(target=accept)
         thread.start()
         with inside(calling, socket.create_connection, (address, port), 2):
             thread.join()
@@ -120,14 +125,8 @@ def test_neighbours_learn_at_once_where_the_address_is(world: World) -> None:
     assert mac is not None
     link = sh(f"ip -n {world.host} -br link show eth2").split()[2]
     assert mac.hex(":") == link
-    assert len(announcement(mac, socket_address())) == 42
+    assert len(announcement(mac, IPv4Address("15.185.16.11"))) == 42
     wire.close()
-
-
-def socket_address():  # type: ignore[no-untyped-def]
-    from ipaddress import IPv4Address
-
-    return IPv4Address("15.185.16.11")
 
 
 def test_connections_end_with_the_server(world: World) -> None:
