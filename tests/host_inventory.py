@@ -23,11 +23,7 @@ state = Path(sys.argv[1])
 rules = output("nft", "list", "ruleset") + output("iptables-save")
 domains = output("virsh", "-q", "-c", "qemu:///system", "list", "--all", "--name")
 directories = "\n".join(path.name for path in (state / "servers").glob("*"))
-dhcp = "".join(
-    path.read_text(errors="replace")
-    for path in (state / "dhcp").rglob("*")
-    if path.is_file() and "lease" not in path.name
-)
+dhcp = "".join(path.read_text() for path in (state / "dhcp" / "hosts").glob("*"))
 print(
     json.dumps(
         {

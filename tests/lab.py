@@ -21,6 +21,9 @@ import httpx
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from deploy.lab import host as host_of_lab
+from deploy.lab import names
+
 REPO = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 DEADLINE = 60.0  # seconds for anything that should become true; generous, for loaded machines
@@ -32,7 +35,12 @@ class Lab:
     def __init__(self, name: str) -> None:
         self.name = name
         self.state = Path("/var/lib/undercast") / name
+        self.key = self.state / "tests_key"
         self.hosts = sorted(path.name for path in (self.state / "hosts").iterdir())
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.engine.dispose()
 
     @cached_property
     def openrc(self) -> dict[str, str]:
@@ -68,12 +76,9 @@ class Lab:
 
     def first_process(self, host: str) -> int:
         """Process id, in the machine's own namespace, of a host's pid 1."""
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.lab", "pid", host],
-            cwd=REPO, env={**os.environ, "UNDERCAST_LAB": self.name}, check=True,
-            capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
-        return int(done.stdout)
+        pid = host_of_lab.first_process(names.Lab(self.name).host_named(host))
+        assert pid is not None, f"{host} is off"
+        return pid
 
     def redis_pid(self) -> int:
         """Process id of the lab's Redis, as it says itself (it shares our pid namespace)."""
@@ -86,16 +91,21 @@ class Lab:
             return list(conn.execute(text(sql), values))
 
     def on(self, where: str, *argv: str, check: bool = True, timeout: float = 60) -> str:
-        """Run a program inside ``ctl``, ``out`` or a host; its output."""
+        """Run a program inside ``ctl``, ``out`` or a host, in all its namespaces; its output."""
+        inside = [sys.executable, "-m", "deploy.lab", "exec", where, "--", *argv]
+        return self._output(inside, check, timeout)
+
+    def beside(self, where: str, *argv: str, check: bool = True, timeout: float = 60) -> str:
+        """Run one of this machine's programs in the network of ``ctl``, ``out`` or a host."""
+        return self._output(["ip", "netns", "exec", f"{self.name}-{where}", *argv], check, timeout)
+
+    def _output(self, argv: list[str], check: bool, timeout: float) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.lab", "exec", where, "--", *argv],
-            cwd=REPO, env={**os.environ, "UNDERCAST_LAB": self.name}, check=False,
+            argv, cwd=REPO, env={**os.environ, "UNDERCAST_LAB": self.name}, check=False,
             capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
         if check and done.returncode:
-            raise AssertionError(
-                f"{argv} on {where}: {done.returncode}\n{done.stdout}{done.stderr}"
-            )
+            raise AssertionError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def inventory(self, host: str) -> dict[str, list[int]]:
@@ -108,9 +118,12 @@ class Lab:
         return found
 
     @property
-    def fault_dir(self) -> Path:
-        """Where injected faults are asked for; every worker of the lab looks there."""
-        return self.state / "faults"
+    def fault_dirs(self) -> list[Path]:
+        """Where injected faults are asked for: the scheduler's directory and each host's."""
+        return [
+            self.state / "faults",
+            *(self.state / "hosts" / host / "state" / "faults" for host in self.hosts),
+        ]
 
 
 class Client:
@@ -162,6 +175,12 @@ class Client:
         """DELETE the server."""
         answer = self.http.delete(f"/servers/{server_id}")
         assert answer.status_code == 204, answer.text
+
+    def delete_all(self) -> None:
+        """Delete every server of the tenant; returns when they are gone."""
+        for server in self.http.get("/servers").json()["servers"]:
+            self.http.delete(f"/servers/{server['id']}")
+        eventually(lambda: not self.http.get("/servers").json()["servers"], "no servers")
 
     def settled(self, server_id: int) -> dict[str, Any] | None:
         """Wait until the server has no task, and return it; None when it is gone."""

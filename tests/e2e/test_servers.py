@@ -14,9 +14,9 @@ BOOT = 120.0  # seconds that a guest may take to answer under software emulation
 
 
 @pytest.fixture(scope="module")
-def servers(lab: Lab, client: Client) -> Iterator[list[dict[str, Any]]]:
-    """Two running servers of one call, one on each host, with the demo key."""
-    client.create("e2e-pair", min_count=2, max_count=2, key_name="demo", metadata={"role": "e2e"})
+def servers(lab: Lab, client: Client, keypair: str) -> Iterator[list[dict[str, Any]]]:
+    """Two running servers of one call, one on each host, with a key."""
+    client.create("e2e-pair", min_count=2, max_count=2, key_name=keypair, metadata={"role": "e2e"})
     ids = [
         s["id"] for s in client.http.get("/servers").json()["servers"] if s["name"] == "e2e-pair"
     ]
@@ -38,17 +38,29 @@ def addresses(server: dict[str, Any]) -> list[str]:
 
 
 def ssh(lab: Lab, server: dict[str, Any], command: str) -> str:
-    """Run a command in the guest as root with the demo key, from its host."""
+    """Run a command in the guest as root with the tests' key, from its host."""
     fixed = addresses(server)[0]
-    return lab.on(
-        host_of(lab, server), "ssh", "-i", str(lab.state / "demo_key"), "-o", "BatchMode=yes",
+    return lab.beside(
+        host_of(lab, server), "ssh", "-i", str(lab.key), "-o", "BatchMode=yes",
         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
         "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", f"root@{fixed}", command, timeout=30,
     ).strip()  # fmt: skip
 
 
+def inside(lab: Lab, server: dict[str, Any]) -> str:
+    """Host name of the guest, as it says over ssh, as soon as it lets us in."""
+
+    def look() -> str:
+        try:
+            return ssh(lab, server, "hostname")
+        except AssertionError:
+            return ""
+
+    return eventually(look, "ssh answers", BOOT)
+
+
 def answers(lab: Lab, where: str, address: str) -> bool:
-    return "1 received" in lab.on(where, "ping", "-c1", "-W2", address, check=False)
+    return "1 received" in lab.beside(where, "ping", "-c1", "-W2", address, check=False)
 
 
 def test_both_run_one_on_each_host(lab: Lab, servers: list[dict[str, Any]]) -> None:
@@ -76,14 +88,7 @@ def test_ssh_with_the_key_from_the_metadata_service(
 ) -> None:
     """R200: the guest took the key from the metadata service; its host name too (R205)."""
     for server in servers:
-
-        def inside(s: dict[str, Any] = server) -> str:
-            try:
-                return ssh(lab, s, "hostname")
-            except AssertionError:
-                return ""
-
-        assert eventually(inside, "ssh answers", BOOT) == "e2e-pair"
+        assert inside(lab, server) == "e2e-pair"
         base = "http://169.254.169.254/latest/meta-data"
         fixed, public = addresses(server)
         assert ssh(lab, server, f"wget -qO- {base}/local-ipv4") == fixed
@@ -99,7 +104,7 @@ def test_guests_reach_each_other_across_hosts(lab: Lab, servers: list[dict[str, 
 
 def test_no_guest_has_a_login_without_key(lab: Lab, servers: list[dict[str, Any]]) -> None:
     fixed = addresses(servers[0])[0]
-    said = lab.on(
+    said = lab.beside(
         host_of(lab, servers[0]), "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
         "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityFile=/dev/null", f"root@{fixed}",
         "true", check=False,

@@ -14,20 +14,7 @@ from tests.lab import Client, Lab, eventually
 STEPS = ("scheduling", "networking", "block_device_mapping", "spawning")
 
 
-@pytest.fixture(autouse=True)
-def _balanced(lab: Lab, client: Client) -> object:
-    yield
-    for server in client.http.get("/servers").json()["servers"]:
-        if server["name"].startswith("conflict-"):
-            client.delete(server["id"])
-    eventually(
-        lambda: not [
-            s for s in client.http.get("/servers").json()["servers"]
-            if s["name"].startswith("conflict-")
-        ],
-        "all gone",
-    )  # fmt: skip
-    ledger.balance(lab)
+pytestmark = pytest.mark.usefixtures("empty")
 
 
 @pytest.mark.parametrize("state", STEPS)
