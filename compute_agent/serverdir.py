@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ def write(record: ServerRecord) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(orjson.dumps({"wanted": record.wanted.to_json(), "host": host}))
     publish(new, final)
+    _tell()
 
 
 def remove(server_id: int) -> None:
@@ -70,6 +72,22 @@ def remove(server_id: int) -> None:
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # disks are in it, or there is none
         server_directory(server_id).rmdir()
+    _tell()
+
+
+def changed() -> int:
+    """A number that is another one after every :func:`write` and :func:`remove`."""
+    try:
+        return servers_directory().stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _tell() -> None:
+    """Make :func:`changed` change: one ``stat`` tells a reader that there is something to read."""
+    now = time.time_ns()  # the kernel's own stamps are too coarse to tell two changes apart
+    with contextlib.suppress(FileNotFoundError):  # no server was ever here
+        os.utime(servers_directory(), ns=(now, now))
 
 
 def ids() -> set[int]:

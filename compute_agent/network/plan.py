@@ -35,7 +35,8 @@ class Plan:
     links: tuple[str, ...] = ()  # lines of ``ip -batch``
     announce: frozenset[str] = frozenset()  # public addresses that are new here
     cut_fixed: frozenset[str] = frozenset()  # addresses whose connections end
-    cut_public: frozenset[str] = frozenset()
+    cut_lost: frozenset[str] = frozenset()
+    cut_gained: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.remove or self.add or self.make_tap or self.links)
@@ -61,7 +62,8 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
         links=tuple(links + ([] if seen.tap_plugged else _tap(server.id, nics.bridge))),
         announce=fresh,
         cut_fixed=_fixed(remove) - {server.fixed_address},
-        cut_public=_public(remove) | _public(add),
+        cut_lost=_public(remove),
+        cut_gained=_public(add) - _public(remove),
     )
 
 
@@ -91,7 +93,7 @@ def to_unplug(
         remove=remove,
         links=tuple(links),
         cut_fixed=frozenset(fixed),
-        cut_public=frozenset(publics),
+        cut_lost=frozenset() if fixed else frozenset(publics),  # those end with the fixed one's
     )
 
 

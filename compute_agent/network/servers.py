@@ -148,7 +148,7 @@ def _apply(plan: Plan, server_id: int) -> None:
     if plan.links:
         batch = "".join(f"{line}\n" for line in plan.links)
         run(["ip", "-batch", "-"], timeout=state.TIMEOUT, input=batch)
-    connections.cut(fixed=plan.cut_fixed, public=plan.cut_public)
+    connections.cut(fixed=plan.cut_fixed, lost=plan.cut_lost, gained=plan.cut_gained)
     announce(interfaces().public, plan.announce)
 
 

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from compute_agent import serverdir
-from tests.agent.network import frames
 from tests.agent.network.world import GATEWAY_MAC, World, connects, http, server, sh
 
 A, B = server(1), server(2)
@@ -120,4 +119,3 @@ def test_service_outlives_bridge_and_rules(world: World) -> None:
         http(guest.namespace, "/latest", seconds=0.3)
     world.plug(A)
     assert http(guest.namespace, "/latest/meta-data/instance-id") == (200, A.ec2_id)
-    assert frames.DISCOVER == 1

@@ -59,6 +59,7 @@ def test_plug_from_nothing() -> None:
         "link set dev tap-2a type bridge_slave hairpin on",
         "link set dev tap-2a up",
     )
+    assert plan.cut_gained == {"15.185.16.2", "15.185.16.9"}
     assert plan.announce == {"15.185.16.2", "15.185.16.9"}
 
 
@@ -74,7 +75,7 @@ def test_unplug_takes_its_own_only() -> None:
     assert plan.remove == elements_of(SERVER, 20042)
     assert plan.links[0] == "link del dev tap-2a"
     assert plan.cut_fixed == {"10.0.0.10"}
-    assert plan.cut_public == {"15.185.16.2", "15.185.16.9"}
+    assert not plan.cut_lost
     assert not any("43" in line for line in plan.links)
 
 
@@ -99,7 +100,8 @@ def test_a_public_address_moves() -> None:
     plan = to_plug(SERVER, 20042, whole((stale, 20050)), NICS)
     assert [(e.container, e.key) for e in plan.remove] == [("fixed_of", ("15.185.16.2",))]
     assert "route del 15.185.16.2/32 dev br100 proto 85 metric 50" in plan.links
-    assert "15.185.16.2" in plan.cut_public
+    assert plan.cut_lost == {"15.185.16.2"}
+    assert plan.cut_gained == {"15.185.16.9"}
 
 
 def test_transaction_text() -> None:
