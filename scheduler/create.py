@@ -24,6 +24,8 @@ class NothingFits(Fatal):
 
 def explain(wanted: Needs, refused: dict[str, int]) -> str:
     """For the tenant: the limiting resource, without anything about the hosts."""
+    if refused.get("tried"):  # it fits, but those that have room could not do it
+        return "The server could not be created."
     if refused.get("ram"):
         return f"No host has {wanted.ram_mb} MB of memory free."
     if refused.get("vcpu"):

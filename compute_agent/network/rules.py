@@ -2,7 +2,7 @@
 
 What it guarantees (section 8 of the architecture, row 25 of the security table):
 
-- A guest sends nothing but IPv4 and ARP, from its own MAC and fixed address. A tap of which the
+- A guest sends nothing but IPv4 and ARP without a VLAN, from its own MAC and fixed address. A tap of which the
   sets know nothing sends nothing at all, so there is no moment at which a new tap is open.
 - A guest receives what is addressed to its MAC; of broadcast and multicast, ARP and the host's DHCP
   only (R220).
@@ -137,6 +137,7 @@ table bridge <table> {
         iifname "<flat>" goto from_flat
     }
     chain from_guest {
+        ether type != { ip, arp } drop
         meta mark set iifname map @marks
         ether type arp iifname . ether saddr . arp saddr ip @senders \
             iifname . arp saddr ether . arp saddr ip @senders accept
@@ -152,16 +153,15 @@ table bridge <table> {
         ip saddr != 0.0.0.0 accept
     }
     chain from_flat {
+        ether type != { ip, arp } drop
         ether saddr <gateway_mac> drop
         ether daddr <gateway_mac> drop
         arp saddr ip <host> drop
         arp daddr ip <host> drop
         ether type arp accept
         <group_bit> drop
-        ether type ip meta l4proto udp udp sport { 67, 68 } drop
-        ether type ip meta l4proto udp udp dport { 67, 68 } drop
-        ether type ip accept
-        drop
+        udp sport { 67, 68 } drop
+        udp dport { 67, 68 } drop
     }
     chain forward {
         type filter hook forward priority -300; policy accept;

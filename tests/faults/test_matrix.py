@@ -101,8 +101,8 @@ def test_fault(lab: Lab, client: Client, scenario: Scenario, step: str, point: s
     injected: list[Injected] = []
 
     def inject() -> None:
-        for failing in scenario.also_fails:
-            injected.append(Injected.ask(lab, scenario.operation, failing, "fail"))
+        also = scenario.also_fails
+        injected.extend(Injected.ask(lab, scenario.operation, s, "fail") for s in also)
         injected.append(Injected.ask(lab, scenario.operation, step, point))
 
     name = f"fault-{scenario.operation}-{step}-{point}".replace("_", "-")

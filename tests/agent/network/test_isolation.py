@@ -130,7 +130,8 @@ FORGED = {
         B.mac,
         A.mac,
         VLAN,
-        struct.pack("!HH", 0, ARP) + frames.arp(A.mac, A.mac, STRANGER, B.fixed_address)[14:],
+        struct.pack("!HH", 0, ARP)
+        + frames.arp(A.mac, A.mac, A.fixed_address, B.fixed_address)[14:],
     ),
     "LLDP": frames.ethernet("01:80:c2:00:00:0e", A.mac, 0x88CC, TOKEN),
     "another protocol": frames.ethernet(B.mac, A.mac, 0x88B5, TOKEN),
@@ -203,6 +204,12 @@ def test_the_host_itself_sends_nothing_by_the_flat_interface(world: World, two: 
         marked(A.mac, FLAT_MAC, "8.8.8.8", A.fixed_address),
         marked(BROADCAST, FLAT_MAC, OTHERS, "255.255.255.255"),
         frames.ethernet(A.mac, FLAT_MAC, IPV6, b"\x60" + bytes(60)),
+        frames.ethernet(
+            A.mac,
+            FLAT_MAC,
+            VLAN,
+            struct.pack("!HH", 5, IPV4) + marked(A.mac, FLAT_MAC, OTHERS, A.fixed_address)[14:],
+        ),
     ],
     ids=[
         "another gateway",
@@ -213,6 +220,7 @@ def test_the_host_itself_sends_nothing_by_the_flat_interface(world: World, two: 
         "foreign source",
         "broadcast",
         "IPv6",
+        "a VLAN",
     ],
 )
 def test_the_flat_interface_lets_in_only_guests_of_other_hosts(two: Two, frame: bytes) -> None:
