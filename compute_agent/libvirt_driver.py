@@ -16,7 +16,7 @@ from db.wanted import WantedNetwork, WantedServer
 
 
 class LibvirtDriver:
-    """This machine's hands. Each method says more in the module that does the work."""
+    """The hands of a real host. Each method says more in the module that does the work."""
 
     def __init__(self) -> None:
         self._connection = Connection(settings().libvirt_uri)

@@ -65,9 +65,7 @@ def _of_settings(error: Exception) -> str:
 
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(
-        f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-    )
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 def _of_database(error: Exception) -> CommandError:

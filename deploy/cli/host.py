@@ -52,8 +52,9 @@ _COLUMNS: Columns = {
 _DETAILS: Columns = {
     **_COLUMNS,
     "management address": "management_address",
-    "ratios": lambda host: f"vcpus {host.vcpu_ratio:g}, memory {host.ram_ratio:g},"
-    f" disk {host.disk_ratio:g}",
+    "ratios": lambda host: (
+        f"vcpus {host.vcpu_ratio:g}, memory {host.ram_ratio:g}, disk {host.disk_ratio:g}"
+    ),
     "reserved memory MB": "reserved_ram_mb",
     "heard at": "heard_at",
     "since": "created_at",

@@ -41,8 +41,10 @@ _DETAILS: Columns = {
     "host": "host",
     "fixed": "fixed",
     "public": "public",
-    "flavor": lambda server: f"{server.flavor}: {server.vcpus} vcpus, {server.ram_mb} MB memory,"
-    f" {server.disk_gb} GB ephemeral disk",
+    "flavor": lambda server: (
+        f"{server.flavor}: {server.vcpus} vcpus, {server.ram_mb} MB memory,"
+        f" {server.disk_gb} GB ephemeral disk"
+    ),
     "image": lambda server: f"{server.image} ({server.image_id})",
     "key": "key_name",
     "generation": "generation",
