@@ -2,8 +2,8 @@
 
 What it guarantees (section 8 of the architecture, row 25 of the security table):
 
-- A guest sends nothing but IPv4 and ARP without a VLAN, from its own MAC and fixed address. A tap of which the
-  sets know nothing sends nothing at all, so there is no moment at which a new tap is open.
+- A guest sends nothing but IPv4 and ARP, without a VLAN, from its own MAC and fixed address. A tap
+  of which the sets know nothing sends nothing, so there is no moment at which a new tap is open.
 - A guest receives what is addressed to its MAC; of broadcast and multicast, ARP and the host's DHCP
   only (R220).
 - A guest reaches of the host itself: DHCP, and its own metadata. Its tap gives its packets a mark,
