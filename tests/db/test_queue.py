@@ -167,9 +167,7 @@ class TestFence:
         ],
         ids=["hold", "advance", "hand over", "postpone", "finish"],
     )
-    def test_a_stale_worker(
-        self, world: World, operation: int, stale: Lease, write: Any
-    ) -> None:
+    def test_a_stale_worker(self, world: World, operation: int, stale: Lease, write: Any) -> None:
         before = state(world, operation)
         with pytest.raises(LeaseLost), world.engine.begin() as conn:
             write(conn, stale)

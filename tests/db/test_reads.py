@@ -141,12 +141,8 @@ class TestDelete:
     def test_a_second_one_changes_nothing(self, world: World) -> None:
         (server_id,) = world.create()
         with world.engine.begin() as conn:
-            first = server_changes.request_delete(
-                conn, world.scope, server_id, silent_seconds=15
-            )
-            second = server_changes.request_delete(
-                conn, world.scope, server_id, silent_seconds=15
-            )
+            first = server_changes.request_delete(conn, world.scope, server_id, silent_seconds=15)
+            second = server_changes.request_delete(conn, world.scope, server_id, silent_seconds=15)
         assert first is not None
         assert second is None
         assert world.one("SELECT count(*) FROM operations WHERE kind = 'delete'") == 1
@@ -158,5 +154,3 @@ class TestDelete:
             server_changes.request_delete(conn, world.scope, server_id, silent_seconds=15)
         with pytest.raises(InProgress), world.engine.begin() as conn:
             server_changes.rename(conn, world.scope, server_id, "new")
-
-

@@ -109,9 +109,7 @@ class TestRegister:
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", large, "2G"], check=True, timeout=30
         )
-        said = undercast.refused(
-            1, "image", "register", large, "--name", "large", "--zone", "az-2"
-        )
+        said = undercast.refused(1, "image", "register", large, "--name", "large", "--zone", "az-2")
         assert "root disks in az-2 have 1 GB" in said
         assert stored(undercast) == []
 
@@ -120,9 +118,7 @@ class TestRegister:
         [["--property", "novalue"], ["--property", "=x"], ["--disk-format", "vmdk"],
          ["--kind", "kernel", "--kernel", 1], ["--kind", "ramdisk", "--disk-format", "qcow2"]],
     )  # fmt: skip
-    def test_wrong_usage(
-        self, undercast: Undercast, tmp_path: Path, words: list[object]
-    ) -> None:
+    def test_wrong_usage(self, undercast: Undercast, tmp_path: Path, words: list[object]) -> None:
         source = raw(tmp_path / "disk")
         assert undercast.run("image", "register", source, "--name", "x", *words).exit_code == 2
 
