@@ -108,6 +108,11 @@ class Lab:
             raise AssertionError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def supervisor(self, *words: str, host: str | None = None) -> str:
+        """Say something to the supervisor of the controller, or of a host."""
+        where = ["--host", host] if host else []
+        return self._output([sys.executable, "-m", "deploy.lab", "ctl", *where, *words], True, 120)
+
     def inventory(self, host: str) -> dict[str, list[int]]:
         """Ids of servers of which something is on a host, by kind of thing."""
         script = REPO / "tests" / "host_inventory.py"

@@ -1,13 +1,14 @@
-"""A host comes back from a crash, with its guests, addresses, rules and metadata."""
+"""A host comes back from a crash; guests go on while the control plane is away."""
 
 from __future__ import annotations
 
 import os
 import signal
 
+import httpx
 import pytest
 
-from tests.e2e.test_servers import BOOT, addresses, answers, host_of, inside, ssh
+from tests.e2e.test_servers import BOOT, addresses, answers, host_of, inside, ssh, ssh_to
 from tests.lab import Client, Lab, eventually
 
 
@@ -25,3 +26,44 @@ def test_a_host_that_lost_power_starts_its_guests_again(
     eventually(lambda: answers(lab, "out", public), "answers again", BOOT)
     assert inside(lab, server) == "e2e-power"
     assert ssh(lab, server, "wget -qO- http://169.254.169.254/latest/meta-data/local-ipv4") == fixed
+
+
+@pytest.mark.usefixtures("empty")
+def test_guests_boot_without_the_control_plane(lab: Lab, client: Client, keypair: str) -> None:
+    """DHCP and metadata need neither Postgres, Redis, API, scheduler nor the agent."""
+    server = client.settled(client.create("e2e-alone", key_name=keypair)["id"])
+    assert server is not None
+    assert inside(lab, server) == "e2e-alone"
+    host, controller = host_of(lab, server), ("api", "scheduler", "redis", "postgres")
+    lab.supervisor("stop", *controller)
+    lab.supervisor("stop", "agent", host=host)
+    try:
+        ssh_quietly(lab, host, addresses(server)[0], "rm /root/.ssh/authorized_keys; reboot")
+        eventually(lambda: not answers(lab, "out", addresses(server)[1]), "rebooting")
+        said = eventually(
+            lambda: ssh_quietly(lab, host, addresses(server)[0], "cat /root/.ssh/authorized_keys"),
+            "ssh answers with the key that metadata gave again",
+            BOOT,
+        )
+        assert "ssh-rsa" in said
+    finally:
+        lab.supervisor("start", *reversed(controller))
+        lab.supervisor("start", "agent", host=host)
+    eventually(lambda: api_answers(client), "the API is back")
+    again = eventually(lambda: client.settled(server["id"]), "the server is there")
+    assert again["status"] == "ACTIVE"
+
+
+def ssh_quietly(lab: Lab, host: str, address: str, command: str) -> str:
+    """Run a command in a guest without asking the database where it is; "" when it fails."""
+    try:
+        return ssh_to(lab, host, address, command)
+    except AssertionError:
+        return ""
+
+
+def api_answers(client: Client) -> bool:
+    try:
+        return client.http.get("/servers").status_code == 200
+    except httpx.TransportError:
+        return False

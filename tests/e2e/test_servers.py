@@ -39,12 +39,18 @@ def addresses(server: dict[str, Any]) -> list[str]:
 
 def ssh(lab: Lab, server: dict[str, Any], command: str) -> str:
     """Run a command in the guest as root with the tests' key, from its host."""
-    fixed = addresses(server)[0]
-    return lab.beside(
-        host_of(lab, server), "ssh", "-i", str(lab.key), "-o", "BatchMode=yes",
-        "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-        "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", f"root@{fixed}", command, timeout=30,
-    ).strip()  # fmt: skip
+    return ssh_to(lab, host_of(lab, server), addresses(server)[0], command)
+
+
+def ssh_to(lab: Lab, host: str, address: str, command: str) -> str:
+    """Run a command in the guest at ``address`` of ``host``. Raises AssertionError."""
+    options = {
+        "BatchMode": "yes", "StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null",
+        "LogLevel": "ERROR", "ConnectTimeout": "5",
+    }  # fmt: skip
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    guest = f"root@{address}"
+    return lab.beside(host, "ssh", "-i", str(lab.key), *words, guest, command, timeout=30).strip()
 
 
 def inside(lab: Lab, server: dict[str, Any]) -> str:
