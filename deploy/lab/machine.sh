@@ -65,7 +65,8 @@ install_packages() { # LIST-FILE
             postgresql) switch_off postgresql.service ;;
             redis-server) switch_off redis-server.service ;;
             libvirt-daemon-system) switch_off libvirtd.service libvirtd.socket libvirtd-ro.socket \
-                libvirtd-admin.socket libvirt-guests.service virtlogd.socket virtlockd.socket ;;
+                libvirtd-admin.socket libvirt-guests.service virtlogd.socket virtlogd-admin.socket \
+                virtlockd.socket virtlockd-admin.socket ;;
             nftables) switch_off nftables.service ;;
         esac
     done
