@@ -21,15 +21,22 @@ from tests.postgres import fresh_database
 
 
 @pytest.fixture(scope="session")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Settings of these tests, and nothing of this machine's."""
+def database_url() -> Iterator[str]:
+    """One database for all these tests."""
+    with fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def configured(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Settings of these tests, and nothing of this machine's; other modules see none of it."""
     store = tmp_path_factory.mktemp("images")
-    with fresh_database() as url, pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
             if name.startswith("UNDERCAST_"):
                 patch.delenv(name)
         patch.setenv("UNDERCAST_CONFIG", os.devnull)
-        patch.setenv("UNDERCAST_DATABASE_URL", url)
+        patch.setenv("UNDERCAST_DATABASE_URL", database_url)
         patch.setenv("UNDERCAST_ZONE", world.ZONE_1)
         patch.setenv("UNDERCAST_PUBLIC_URL", world.BASE)
         patch.setenv("UNDERCAST_INTERNAL_ADDRESS", "192.168.50.10")
@@ -46,7 +53,7 @@ def _forget() -> None:
         cached.cache_clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database(configured: None) -> Iterator[Engine]:
     """The migrated database."""
     engine = engines.engine()  # held: other tests make the process forget its engines
@@ -56,7 +63,7 @@ def database(configured: None) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def runner(database: Engine) -> Iterator[asyncio.Runner]:
     """One event loop for all tests, so that the application keeps its pool."""
     with asyncio.Runner() as made:
@@ -65,8 +72,8 @@ def runner(database: Engine) -> Iterator[asyncio.Runner]:
         made.run(engine.dispose())
 
 
-@pytest.fixture(scope="session")
-def session_api(runner: asyncio.Runner) -> Api:
+@pytest.fixture(scope="module")
+def module_api(runner: asyncio.Runner) -> Api:
     from api.app import create_app
 
     return Api(runner, create_app())
@@ -82,16 +89,16 @@ def records(database: Engine) -> World:
 
 
 @pytest.fixture
-def api(session_api: Api, records: World, monkeypatch: pytest.MonkeyPatch) -> Api:
+def api(module_api: Api, records: World, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The application; what it would tell workers is noted instead of sent."""
-    session_api.nudged.clear()
+    module_api.nudged.clear()
 
     def note(target: str, operation_id: int) -> None:
-        session_api.nudged.append((target, operation_id))
+        module_api.nudged.append((target, operation_id))
 
     monkeypatch.setattr("api.servers.create.nudge", note)
     monkeypatch.setattr("api.servers.service.nudge", note)
-    return session_api
+    return module_api
 
 
 @pytest.fixture
