@@ -36,7 +36,7 @@ class Lab:
         self.name = name
         self.state = Path("/var/lib/undercast") / name
         self.key = self.state / "tests_key"
-        self.hosts = sorted(path.name for path in (self.state / "hosts").iterdir())
+        self.hosts = sorted(path.name for path in (self.state / "hosts").glob("*"))
 
     def close(self) -> None:
         """Give back the connections."""
