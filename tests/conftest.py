@@ -30,6 +30,7 @@ def client(lab: Lab) -> Iterator[Client]:
     """A client of the lab's demo tenant."""
     made = Client(lab.openrc)
     made.delete_all()
+    lab.await_hosts()
     yield made
     made.http.close()
 
@@ -50,10 +51,11 @@ def keypair(lab: Lab, client: Client) -> str:
 
 @pytest.fixture
 def empty(lab: Lab, client: Client) -> Iterator[None]:
-    """The test finds no server, and whatever it leaves is deleted; then the ledger balances."""
+    """The test finds no server, what it leaves is deleted; then the ledger balances."""
     yield
     client.delete_all()
     ledger.balance(lab)
+    lab.await_hosts()
 
 
 @pytest.fixture

@@ -108,6 +108,11 @@ class Lab:
             raise AssertionError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def await_hosts(self) -> None:
+        """Return when the scheduler takes every host for alive."""
+        fresh = "SELECT host_id FROM host_heartbeats WHERE at > clock_timestamp() - interval '3 s'"
+        eventually(lambda: len(self.rows(fresh)) == len(self.hosts), "all hosts are alive")
+
     def supervisor(self, *words: str, host: str | None = None) -> str:
         """Say something to the supervisor of the controller, or of a host."""
         where = ["--host", host] if host else []
