@@ -59,7 +59,9 @@ class Lab:
             drivername="postgresql+psycopg", host=None, port=None
         )
         url = url.update_query_dict({"host": str(self.state / "run")})
-        return create_engine(url, native_inet_types=False, isolation_level="AUTOCOMMIT")
+        return create_engine(
+            url, native_inet_types=False, isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        )
 
     @cached_property
     def settings(self) -> dict[str, Any]:
