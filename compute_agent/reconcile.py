@@ -1,4 +1,4 @@
-"""Makes a host equal to what the database wants, without arguments and without memory.
+"""Makes a host equal to what the database wants, without arguments.
 
 Runs at start, when a guest changed by itself, on ``look`` and periodically, and calls the same step
 functions that operations call. Rules:
@@ -8,16 +8,18 @@ functions that operations call. Rules:
 - What belongs to a server **without any row stays and is reported**: a restored backup must not
   wipe a fleet.
 - A guest that shut itself down becomes STOPPED. After a restart of the host itself (a new boot id)
-  guests that were ACTIVE are started again; a guest that crashed is started again too.
+  guests that were ACTIVE are started again; a guest that crashed is started again too, ever more
+  slowly, and left STOPPED when it does nothing but crash. The server's timeline says so.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from compute_agent.create import clear
 from compute_agent.driver import Driver, PowerState
@@ -27,7 +29,30 @@ from db.operations.runner import Locks
 from db.queries import agents, progress
 from db.wanted import WantedServer
 
+MOST_RESTARTS = 6  # of one guest within RESTART_MEMORY
+RESTART_MEMORY = 600.0  # seconds
+
 _logger = log.logger(__name__)
+
+
+@dataclass(slots=True)
+class Restarts:
+    """When guests were started again after a crash: the only memory, and of no consequence."""
+
+    times: dict[int, list[float]] = field(default_factory=dict)
+
+    def next_in(self, server_id: int) -> float | None:
+        """Seconds until the next start is due, 0 or less for now; None: no more starts."""
+        now = time.monotonic()
+        recent = [at for at in self.times.get(server_id, []) if now - at < RESTART_MEMORY]
+        self.times[server_id] = recent
+        if len(recent) >= MOST_RESTARTS:
+            return None
+        return recent[-1] + 2.0 ** len(recent) - now if recent else 0.0
+
+    def note(self, server_id: int) -> None:
+        """A guest is started again now."""
+        self.times.setdefault(server_id, []).append(time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +64,7 @@ class Reconciler:
     zone: str
     driver: Driver
     locks: Locks
+    restarts: Restarts = field(default_factory=Restarts)
 
     def prepare(self) -> None:
         """What is the host's own: bridge, base rules, connection."""
@@ -51,13 +77,13 @@ class Reconciler:
         self.prepare()
         with self.engine.begin() as conn:
             wanted = progress.wanted_on_host(conn, self.host)
-        whole = True
+        powers, whole = self.driver.power_states(), True
         for server in wanted:
-            whole &= self._guarded(server.id, partial(self._keep, server, host_restarted))
+            power = powers.get(server.id, PowerState.SHUTOFF)
+            whole &= self._guarded(server.id, partial(self._keep, server.id, power, host_restarted))
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
             whole &= self._guarded(server_id, partial(self._judge, server_id))
-
         return whole
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
@@ -69,24 +95,40 @@ class Reconciler:
             return False
         return True
 
-    def _keep(self, seen: WantedServer, host_restarted: bool) -> None:
+    def _keep(self, server_id: int, seen: PowerState, host_restarted: bool) -> None:
         """A server that belongs here: network whole, power as it should be."""
         with self.engine.begin() as conn:
-            fate = progress.fates(conn, self.host, [seen.id]).get(seen.id)
-            server = progress.wanted(conn, seen.id)
+            fate = progress.fates(conn, self.host, [server_id]).get(server_id)
+            server = progress.wanted(conn, server_id)
         if fate is None or fate.busy or fate.deleted or not fate.here or server is None:
             return
         self.driver.plug(server)
-        power = self.driver.power_states().get(server.id, PowerState.SHUTOFF)
+        power = seen
+        if power != PowerState.RUNNING:  # again, now that nothing else acts on the server
+            power = self.driver.power_states().get(server_id, PowerState.SHUTOFF)
         lost = power == PowerState.CRASHED or (power == PowerState.SHUTOFF and host_restarted)
         if lost and fate.vm_state == "ACTIVE":
-            _logger.info("starting again", server=server.id, was=power)
-            self.driver.build_disks(server)
-            self.driver.spawn(server)
-            power = PowerState.RUNNING
+            wait = 0.0 if host_restarted else self.restarts.next_in(server_id)
+            if wait is not None:
+                if wait <= 0:
+                    self._start_again(server, power)
+                return
+            _logger.error("guest does nothing but crash", server=server_id)
         with self.engine.begin() as conn:
-            if progress.see_power(conn, server.id, power):
-                _logger.info("power state", server=server.id, power=power)
+            if progress.see_power(conn, server_id, power):
+                self._tell(conn, server_id, f"The guest is {power}", "info")
+
+    def _start_again(self, server: WantedServer, was: PowerState) -> None:
+        self.restarts.note(server.id)
+        self.driver.build_disks(server)
+        self.driver.spawn(server)
+        with self.engine.begin() as conn:
+            progress.see_power(conn, server.id, PowerState.RUNNING)
+            self._tell(conn, server.id, f"The guest was {was} and is started again", "warning")
+
+    def _tell(self, conn: Connection, server_id: int, message: str, level: str) -> None:
+        progress.note(conn, server_id, actor=f"agent@{self.host}", message=message, level=level)
+        _logger.info("power state", server=server_id, message=message)
 
     def _judge(self, server_id: int) -> None:
         """Something of a server that should not be here."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+MOST_PER_CALL = 1000  # servers of one create, whatever the quota
+
 DEFAULTS: Mapping[str, int] = {
     "metadata_items": 50,
     "injected_files": 5,
@@ -75,7 +77,7 @@ def admit_servers(
     Raises QuotaExceeded when fewer than ``least`` do (R124).
     """
     allowed, in_use = limits(conn, tenant_id, zone_id), used(conn, tenant_id, zone_id)
-    admitted, tightest = most, ""
+    admitted, tightest = min(most, MOST_PER_CALL), "instances"
     for resource, size in (("instances", 1), ("cores", vcpus), ("ram", ram_mb)):
         if allowed[resource] >= 0:
             fits = max((allowed[resource] - in_use[resource]) // size, 0)

@@ -46,6 +46,12 @@ _POWER = text("""
                       AND o.subject_id = s.id AND o.finished_at IS NULL)
 """)
 
+_NOTE = text("""
+    INSERT INTO operation_events (operation_id, step, level, actor, message)
+    SELECT max(id), 'reconcile', :level, :actor, :message FROM operations
+    WHERE subject_kind = 'server' AND subject_id = :id HAVING max(id) IS NOT NULL
+""")
+
 _IMAGE = """(SELECT jsonb_build_object('id', {i}.id, 'checksum', {i}.checksum,
     'disk_format', {i}.disk_format, 'size', {i}.size, 'virtual_size', {i}.virtual_size)
     WHERE {i}.id IS NOT NULL)"""
@@ -174,6 +180,13 @@ def release_all(conn: Connection, server_id: int) -> None:
     """The server is gone from everywhere: name, quota, claim and addresses are free (R146)."""
     server_changes.forget(conn, server_id)
     release_claims(conn, server_id)
+
+
+def note(
+    conn: Connection, server_id: int, *, actor: str, message: str, level: str = "info"
+) -> None:
+    """Add what happened by itself to the server's timeline, after its last operation."""
+    conn.execute(_NOTE, {"id": server_id, "actor": actor, "message": message, "level": level})
 
 
 def see_power(conn: Connection, server_id: int, power: str) -> bool:

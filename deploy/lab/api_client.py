@@ -49,6 +49,11 @@ class Compute:
         images = self._ask("GET", "images")["images"]
         return str(next(image["id"] for image in images if image["name"] == name))
 
+    def flavor_named(self, name: str) -> int:
+        """Id of a flavor."""
+        flavors = self._ask("GET", "flavors")["flavors"]
+        return int(next(flavor["id"] for flavor in flavors if flavor["name"] == name))
+
     def create(self, **body: object) -> dict[str, Any]:
         """Ask for a server."""
         server: dict[str, Any] = self._ask("POST", "servers", {"server": body})["server"]

@@ -87,7 +87,8 @@ def _delete(compute: Compute, server_id: int) -> None:
 def _boot(lab: Lab, compute: Compute) -> dict[str, Any]:
     with stage(f"Server {NAME} is asked for"):
         image = compute.image_named(cloud.IMAGE)
-        made = compute.create(name=NAME, flavorRef=cloud.FLAVOR, imageRef=image, key_name=KEYPAIR)
+        flavor = compute.flavor_named(cloud.FLAVOR)
+        made = compute.create(name=NAME, flavorRef=flavor, imageRef=image, key_name=KEYPAIR)
     server = _watch(compute, made["id"])
     if server["status"] != "ACTIVE":
         raise _failure(lab, server)

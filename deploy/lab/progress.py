@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from deploy.lab.programs import LabError
 
 console = Console(highlight=False)
 _TAIL = 15  # lines of a log
+# Escape sequences, and every other control character but the tab.
+_STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @contextmanager
@@ -49,10 +52,14 @@ def explain(error: LabError) -> None:
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """Last lines of a text file; what cannot be read is said instead."""
+    """Last lines of a text file; what cannot be read is said instead.
+
+    Guests and programs choose these bytes: what would steer the terminal is left out.
+    """
     try:
         text = path.read_bytes()[-65536:].decode(errors="replace")
     except OSError as error:
         return [f"({error.strerror})"]
-    found = [line.rstrip() for line in text.splitlines() if line.strip()]
+    printable = (_STEERING.sub("", line) for line in text.splitlines())
+    found = [line.rstrip() for line in printable if line.strip()]
     return found[-lines:] or ["(it is empty)"]

@@ -158,7 +158,7 @@ def test_what_is_refused_with_400(
         ({"min_count": 21}, ONLY_20),
         (
             {"min_count": 10**9, "max_count": 10**9},
-            "Instance quota exceeded. You can only run 1000 more instances of this type.",
+            "Instance quota exceeded. You can only run 20 more instances of this type.",
         ),
         (
             {"personality": [{"path": "/a", "contents": "eA=="}] * 6},

@@ -54,6 +54,29 @@ def test_guests_boot_without_the_control_plane(lab: Lab, client: Client, keypair
     assert again["status"] == "ACTIVE"
 
 
+@pytest.mark.usefixtures("empty")
+def test_a_guest_that_crashes_is_started_again_and_its_story_says_so(
+    lab: Lab, client: Client
+) -> None:
+    server = client.settled(client.create("e2e-crash")["id"])
+    assert server is not None
+    host = host_of(lab, server)
+    before = lab.on(host, "pidof", "qemu-system-x86_64").split()
+    lab.on(host, "kill", "-9", *before)
+    after = eventually(
+        lambda: lab.on(host, "pidof", "qemu-system-x86_64", check=False).split(), "another qemu"
+    )
+    assert set(after).isdisjoint(before)
+    told = """
+        SELECT e.message FROM operation_events e JOIN operations o ON o.id = e.operation_id
+        WHERE o.subject_id = :id AND e.step = 'reconcile'
+    """
+    eventually(
+        lambda: [r for r in lab.rows(told, id=server["id"]) if "started again" in r.message],
+        "the timeline tells",
+    )
+
+
 def ssh_quietly(lab: Lab, host: str, address: str, command: str) -> str:
     """Run a command in a guest without asking the database where it is; "" when it fails."""
     try:
