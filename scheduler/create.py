@@ -8,9 +8,11 @@ from db.operations.errors import Fatal, StepError
 from db.operations.queue import Lease, host_target
 from db.operations.runner import Decide, Done, Go, Plan, Result
 from db.queries import addresses, placement, progress
-from db.queries.placement import Needs
+from db.queries.placement import Candidate, Needs
 from db.settings import settings
 from scheduler.weights import best_first, room_after
+
+CHOICES = 3  # times that the best host is looked for while others claim
 
 
 class NothingFits(Fatal):
@@ -55,10 +57,7 @@ def _place(conn: Connection, lease: Lease) -> Go:
     config = settings()
     excluded = lease.params.get("excluded", [])
     wanted = placement.needs(conn, lease.subject_id)
-    hosts = placement.candidates(conn, wanted, excluded=excluded, silent=config.silent_seconds)
-    host = next(
-        (host for host in best_first(hosts, wanted) if placement.claim(conn, wanted, host.id)), None
-    )
+    host, seen = _claim_best(conn, wanted, excluded)
     if host is None:
         refused = placement.refusals(conn, wanted, excluded=excluded, silent=config.silent_seconds)
         raise NothingFits(wanted, refused)
@@ -75,11 +74,34 @@ def _place(conn: Connection, lease: Lease) -> Go:
         target=host_target(host.name),
         details={
             "host": host.name,
-            "candidates": len(hosts),
+            "candidates": seen,
             "room_after": round(room_after(host, wanted), 3),
             "needs": needs_of(wanted),
         },
     )
+
+
+def _claim_best(
+    conn: Connection, wanted: Needs, excluded: list[int]
+) -> tuple[Candidate | None, int]:
+    """Claim the best host that fits; also the number of those that did.
+
+    Simultaneous creates would all take what each saw as the emptiest host. So the best is claimed
+    as it was seen, and looked for again when others were quicker, before any that fits will do.
+    """
+    silent = settings().silent_seconds
+    hosts: list[Candidate] = []
+    for _ in range(CHOICES):
+        hosts = best_first(
+            placement.candidates(conn, wanted, excluded=excluded, silent=silent), wanted
+        )
+        for host in hosts[:1]:
+            if placement.claim(conn, wanted, host.id, seen_ram_mb=host.used_ram_mb):
+                return host, len(hosts)
+    for host in hosts:
+        if placement.claim(conn, wanted, host.id):
+            return host, len(hosts)
+    return None, 0
 
 
 def needs_of(wanted: Needs) -> dict[str, int]:

@@ -49,6 +49,7 @@ _CLAIM = text(f"""
     UPDATE hosts SET used_vcpus = used_vcpus + :vcpus, used_ram_mb = used_ram_mb + :ram_mb,
            used_disk_gb = used_disk_gb + :disk_gb
     WHERE id = :host_id AND enabled AND {_RAM_FITS} AND {_VCPU_FITS} AND {_DISK_FITS}
+      AND used_ram_mb = coalesce(:seen_ram_mb, used_ram_mb)
     RETURNING id
 """)
 _ALLOCATE = text("""
@@ -132,9 +133,14 @@ def refusals(
     return {row.refused: row.hosts for row in rows if row.refused != "none"}
 
 
-def claim(conn: Connection, wanted: Needs, host_id: int) -> bool:
-    """Take a server's share of a host; False when it does not fit any more."""
+def claim(conn: Connection, wanted: Needs, host_id: int, *, seen_ram_mb: int | None = None) -> bool:
+    """Take a server's share of a host; False when it does not fit any more.
+
+    ``seen_ram_mb``: also False when others claimed of the host since it was seen with that much
+    memory used, so that who chose it for its room may choose again.
+    """
     values = {
+        "seen_ram_mb": seen_ram_mb,
         "server_id": wanted.server_id,
         "host_id": host_id,
         "vcpus": wanted.vcpus,

@@ -143,6 +143,18 @@ class TestHosts:
         used = world.rows("SELECT used_vcpus, used_ram_mb, used_disk_gb FROM hosts")[0]
         assert tuple(used) == (10, 1280, 10)
 
+    def test_who_chose_a_host_for_its_room_learns_that_others_were_quicker(
+        self, world: World
+    ) -> None:
+        one, other = servers(world, 2)
+        with world.engine.begin() as conn:
+            host = add_host(conn, "cmp1")
+            assert placement.claim(conn, placement.needs(conn, one), host, seen_ram_mb=0)
+            late = placement.needs(conn, other)
+            assert not placement.claim(conn, late, host, seen_ram_mb=0)
+            assert placement.claim(conn, late, host, seen_ram_mb=128)
+        assert self.balanced(world)
+
     def test_release_gives_all_back_once(self, world: World) -> None:
         (server_id,) = servers(world, 1)
         with world.engine.begin() as conn:
