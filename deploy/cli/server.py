@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from db.models.servers import VM_STATES
 from db.queries import operations, servers_admin
 from db.queries.servers_admin import ServerSummary
 from deploy.cli import database, story
@@ -71,6 +72,9 @@ def list_servers(
     format: FormatOption = Format.table,
 ) -> None:
     """List live servers, newest first."""
+    if status is not None and status.partition("(")[0].upper() not in VM_STATES:
+        known = ", ".join(VM_STATES)
+        raise typer.BadParameter(f"{status!r} is none of {known}", param_hint="--status")
     with database.transaction() as conn:
         tenant_id = None if tenant is None else database.tenant(conn, tenant).id
         rows = servers_admin.list_all(
