@@ -83,6 +83,7 @@ class TestList:
         assert names("--status", "build(scheduling)") == ["other"]
         assert names("--status", "DELETED") == ["old"]
         assert names("--limit", "1") == ["other"]
+        undercast.refused(2, "server", "list", "--status", "JUNK")
 
     def test_a_record(self, undercast: Undercast, world: World, server: int) -> None:
         place(world, server)
