@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deploy.lab import files, names
 from deploy.lab.names import PYTHON, REPO, Lab
@@ -83,27 +83,30 @@ def build_image(lab: Lab) -> Path:
 
 
 def register_image(undercast: Operator, directory: Path) -> None:
-    """Register the test image, with its kernel and ramdisk, unless it is there."""
+    """Register the test image, with its kernel and ramdisk, unless they are there as built."""
     there = {image["name"]: image for image in undercast("image", "list")}
-    if IMAGE in there:
-        return
-    parts = {"kernel": "mini.vmlinuz", "ramdisk": "mini.initrd"}
-    ids = {}
-    for kind, file in parts.items():
-        name = f"{IMAGE}-{kind}"
-        ids[kind] = str(
-            _id(there[name] if name in there else undercast(
-                "image", "register", str(directory / file), "--name", name, "--kind", kind
-            ))
-        )  # fmt: skip
-    undercast("image", "register", str(directory / "mini-root.qcow2"), "--name", IMAGE,
-              "--kernel", ids["kernel"], "--ramdisk", ids["ramdisk"])  # fmt: skip
+
+    def registered(name: str, file: str, *options: str, anew: bool = False) -> int:
+        path, old = directory / file, there.get(name)
+        if old is not None:
+            with path.open("rb") as image:
+                same = hashlib.file_digest(image, "sha256").hexdigest() == old["checksum"]
+            if same and not anew:
+                return int(old["id"])
+            undercast("image", "delete", str(old["id"]))
+        made = undercast("image", "register", str(path), "--name", name, *options)
+        return int(made["id"])
+
+    parts = {
+        kind: registered(f"{IMAGE}-{kind}", file, "--kind", kind)
+        for kind, file in (("kernel", "mini.vmlinuz"), ("ramdisk", "mini.initrd"))
+    }
+    old = there.get(IMAGE, {})
+    linked = {"kernel": old.get("kernel_id"), "ramdisk": old.get("ramdisk_id")} == parts
+    links = [word for kind in parts for word in (f"--{kind}", str(parts[kind]))]
+    registered(IMAGE, "mini-root.qcow2", *links, anew=not linked)
 
 
 def alive_hosts(undercast: Operator) -> set[str]:
     """Names of the hosts that say that they are alive."""
     return {host["name"] for host in undercast("host", "list") if host["alive"]}
-
-
-def _id(image: Any) -> int:
-    return int(image["id"])
