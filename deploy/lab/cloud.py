@@ -84,27 +84,30 @@ def build_image(lab: Lab) -> Path:
 
 def register_image(undercast: Operator, directory: Path) -> None:
     """Register the test image, with its kernel and ramdisk, unless they are there as built."""
-    there = {image["name"]: image for image in undercast("image", "list")}
-
-    def registered(name: str, file: str, *options: str, anew: bool = False) -> int:
-        path, old = directory / file, there.get(name)
-        if old is not None:
-            with path.open("rb") as image:
-                same = hashlib.file_digest(image, "sha256").hexdigest() == old["checksum"]
-            if same and not anew:
-                return int(old["id"])
-            undercast("image", "delete", str(old["id"]))
-        made = undercast("image", "register", str(path), "--name", name, *options)
-        return int(made["id"])
-
     parts = {
-        kind: registered(f"{IMAGE}-{kind}", file, "--kind", kind)
-        for kind, file in (("kernel", "mini.vmlinuz"), ("ramdisk", "mini.initrd"))
+        IMAGE: directory / "mini-root.qcow2",  # first, as an image goes before what it boots
+        f"{IMAGE}-kernel": directory / "mini.vmlinuz",
+        f"{IMAGE}-ramdisk": directory / "mini.initrd",
     }
-    old = there.get(IMAGE, {})
-    linked = {"kernel": old.get("kernel_id"), "ramdisk": old.get("ramdisk_id")} == parts
-    links = [word for kind in parts for word in (f"--{kind}", str(parts[kind]))]
-    registered(IMAGE, "mini-root.qcow2", *links, anew=not linked)
+    there = {image["name"]: image for image in undercast("image", "list")}
+    if all(name in there and there[name]["checksum"] == _sha256(parts[name]) for name in parts):
+        return
+    for name in parts:
+        if name in there:  # of another recipe, or left by a stopped run
+            undercast("image", "delete", str(there[name]["id"]))
+
+    def register(name: str, *options: str) -> str:
+        made = undercast("image", "register", str(parts[name]), "--name", name, *options)
+        return str(made["id"])
+
+    kernel = register(f"{IMAGE}-kernel", "--kind", "kernel")
+    ramdisk = register(f"{IMAGE}-ramdisk", "--kind", "ramdisk")
+    register(IMAGE, "--kernel", kernel, "--ramdisk", ramdisk)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def alive_hosts(undercast: Operator) -> set[str]:
