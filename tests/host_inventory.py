@@ -20,7 +20,7 @@ def decimal(pattern: str, text: str) -> list[int]:
 
 
 state = Path(sys.argv[1])
-rules = output("nft", "list", "ruleset") + output("iptables-save")
+rules = output("nft", "list", "ruleset")
 domains = output("virsh", "-q", "-c", "qemu:///system", "list", "--all", "--name")
 directories = "\n".join(path.name for path in (state / "servers").glob("*"))
 dhcp = "".join(path.read_text() for path in (state / "dhcp" / "hosts").glob("*"))
