@@ -12,7 +12,7 @@ from db.queries.placement import Candidate, Needs
 from db.settings import settings
 from scheduler.weights import best_first, room_after
 
-CHOICES = 3  # times that the best host is looked for while others claim
+CHOICES = 8  # times that the best host is looked for while others claim
 
 
 class NothingFits(Fatal):
