@@ -8,7 +8,6 @@ below in lower case. Secrets are ``SecretStr`` and never print.
 import os
 import socket
 from functools import lru_cache
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
@@ -131,11 +130,6 @@ class Settings(BaseSettings):
         """Environment over file; no .env."""
         path = os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(path))
-
-    @property
-    def management_ip(self) -> IPv4Address:
-        """Management address as an address (ValueError when it is a name)."""
-        return IPv4Address(self.management_address)
 
 
 @lru_cache(maxsize=1)

@@ -64,11 +64,6 @@ def empty_trash() -> None:
         shutil.rmtree(leftover)
 
 
-def known_ids() -> set[int]:
-    """Ids of the servers that have a directory here."""
-    return {int(path.name) for path in places.servers_directory().glob("*") if path.name.isdigit()}
-
-
 def _make(disk: Path, make: Callable[[Path], None]) -> None:
     """Let ``make`` fill a new file and rename it to ``disk``, unless that is there."""
     if disk.exists():

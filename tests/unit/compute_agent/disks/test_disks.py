@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from compute_agent import serverdir
 from compute_agent.disks import disks, places
 from compute_agent.errors import HostFault
 from db.settings import settings
@@ -113,10 +114,10 @@ def test_disk_that_cannot_be_made_is_a_host_fault(cache: Any) -> None:
 def test_erase_leaves_nothing_and_can_be_repeated(cache: Any) -> None:
     server = make_server()
     disks.build(server, cache)
-    assert disks.known_ids() == {server.id}
+    assert serverdir.ids() == {server.id}
     disks.erase(server.id)
     disks.erase(server.id)
-    assert disks.known_ids() == set()
+    assert serverdir.ids() == set()
     assert list(places.trash_directory().iterdir()) == []
 
 
