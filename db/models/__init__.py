@@ -3,7 +3,18 @@
 from db.models.base import Base
 from db.models.catalog import Flavor, Image, ImageMetadata, Keypair
 from db.models.hosts import Host, HostHeartbeat
-from db.models.identity import Quota, Role, Tenant, Token, TokenScope, User, UserRole, Zone
+from db.models.identity import (
+    AccessKey,
+    Quota,
+    RateLimit,
+    Role,
+    Tenant,
+    Token,
+    TokenScope,
+    User,
+    UserRole,
+    Zone,
+)
 from db.models.network import (
     FixedAddress,
     Network,
@@ -14,9 +25,10 @@ from db.models.network import (
     ServerSecurityGroup,
 )
 from db.models.operations import Operation, OperationEvent
-from db.models.servers import Allocation, Server, ServerMetadata, ServerName
+from db.models.servers import Allocation, Server, ServerFile, ServerMetadata, ServerName
 
 __all__ = [
+    "AccessKey",
     "Allocation",
     "Base",
     "FixedAddress",
@@ -32,10 +44,12 @@ __all__ = [
     "PublicAddress",
     "PublicPool",
     "Quota",
+    "RateLimit",
     "Role",
     "SecurityGroup",
     "SecurityGroupRule",
     "Server",
+    "ServerFile",
     "ServerMetadata",
     "ServerName",
     "ServerSecurityGroup",

@@ -62,6 +62,7 @@ class Image(HasId, HasTimes, Base):
         ),
         CheckConstraint("status <> 'ACTIVE' OR checksum IS NOT NULL", name="active_has_bytes"),
         Index("ix_images_zone_id_tenant_id_created_at", "zone_id", "tenant_id", "created_at"),
+        Index("ix_images_changes", "zone_id", "updated_at"),
     )
 
 

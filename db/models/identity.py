@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, HasId, HasTimes
@@ -64,6 +64,27 @@ class UserRole(Base):
     role_id: Mapped[str] = mapped_column(ForeignKey("roles.id"), primary_key=True)
 
 
+class AccessKey(Base):
+    """A user's key pair for programs (wire-notes 4.2). The secret signs, so it is kept encrypted."""
+
+    __tablename__ = "access_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # 20 of A-Z0-9
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)  # encrypted with the settings' key
+    algorithm: Mapped[str] = mapped_column(server_default="HmacSHA1")
+    key_length: Mapped[int] = mapped_column(server_default="240")
+    status: Mapped[str] = mapped_column(server_default="active")
+    valid_from: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    valid_to: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+    __table_args__ = (
+        CheckConstraint("id ~ '^[A-Z0-9]{20}$'", name="id"),
+        CheckConstraint("status IN ('active', 'inactive')", name="status"),
+    )
+
+
 class Token(Base):
     """A token, known by its SHA-256 alone (security: standing rules)."""
 
@@ -71,6 +92,9 @@ class Token(Base):
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    access_key_id: Mapped[str | None] = mapped_column(  # its tokens end with it (security: row 24)
+        ForeignKey("access_keys.id", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -105,3 +129,18 @@ class Quota(Base):
     hard_limit: Mapped[int]  # -1: unlimited
 
     __table_args__ = (CheckConstraint("hard_limit >= -1", name="hard_limit"),)
+
+
+class RateLimit(Base):
+    """A tenant's own rate limit in a zone; rates without a row have the settings' (R66-R69)."""
+
+    __tablename__ = "rate_limits"
+
+    tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    zone_id: Mapped[int] = mapped_column(ForeignKey("zones.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)  # of a rate in the settings
+    value: Mapped[int]  # requests per unit; -1: unlimited
+
+    __table_args__ = (CheckConstraint("value = -1 OR value > 0", name="value"),)

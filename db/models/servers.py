@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,6 +56,7 @@ class Server(HasId, HasTimes, Base):
     key_name: Mapped[str | None]
     public_key: Mapped[str | None]
     config_drive: Mapped[bool] = mapped_column(server_default="false")
+    user_data: Mapped[bytes | None] = mapped_column(LargeBinary)  # decoded (D57)
     vm_state: Mapped[str] = mapped_column(server_default="BUILD")
     task_state: Mapped[str | None]
     power_state: Mapped[str | None]  # what the host last saw: running, paused, shutoff, crashed
@@ -88,6 +89,19 @@ class ServerMetadata(Base):
     )
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
+
+
+class ServerFile(Base):
+    """A file of the client's personality, to be put into the guest (R186-R191, D55)."""
+
+    __tablename__ = "server_files"
+
+    server_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    path: Mapped[str]
+    contents: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Allocation(Base):
