@@ -21,7 +21,7 @@ router = APIRouter(
 @router.get("")
 async def list_extensions(request: Request) -> Response:
     """The extensions in use."""
-    return render(request, Many("extensions", SERVED))
+    return render(request, Many("extensions", "extension", SERVED))
 
 
 @router.get("/{alias}")

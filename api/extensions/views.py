@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from api.wire.xml import Element, compute
+
 
 @dataclass(frozen=True, slots=True)
 class Extension:
@@ -24,6 +26,16 @@ class Extension:
             "namespace": self.namespace,
             "updated": self.updated,
         }
+
+    def xml(self, tag: str) -> Element:
+        """Attributes, and the description as a child."""
+        attributes = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "alias": self.alias,
+            "updated": self.updated,
+        }
+        return compute(tag, attributes, compute.leaf("description", self.description))
 
 
 # Those whose paths are served; an extension not listed here is not there (R79).

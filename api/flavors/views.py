@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.wire.links import Links
+from api.wire.xml import Element, compute, links
 from db.queries.flavors import FlavorRow
+
+SAMPLE = FlavorRow(
+    id=104, name="standard.xlarge", vcpus=4, ram_mb=16384, disk_gb=480, swap_mb=0, rxtx_quota=0,
+    rxtx_cap=0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,9 @@ class FlavorView:
                 "vcpus": flavor.vcpus,
             }
         return members
+
+    def xml(self, tag: str) -> Element:
+        """Everything but the links in attributes (D50)."""
+        members = self.json()
+        found = links(members.pop("links"))
+        return compute(tag, {key: members[key] for key in sorted(members)}, *found)

@@ -6,8 +6,10 @@ from starlette.responses import Response
 
 from api.database import read
 from api.identity import service
+from api.identity.bodies import AUTH
 from api.identity.views import AccessView, TenantView, VersionView
 from api.wire.body import read_body
+from api.wire.faults import identity as identity_writer
 from api.wire.pages import page_of
 from api.wire.render import render
 from api.wire.view import Many, One
@@ -30,7 +32,7 @@ async def show_identity_version(request: Request) -> Response:
 @router.post("/tokens")
 async def create_token(request: Request) -> Response:
     """Authenticate, or give a token another scope."""
-    access = await service.authenticate(await read_body(request, "auth"))
+    access = await service.authenticate(await read_body(request, AUTH))
     return render(request, One("access", AccessView(access, _public_url())))
 
 
@@ -41,4 +43,7 @@ async def list_tenants(request: Request) -> Response:
     user, _ = await service.user_of(request.headers.get("x-auth-token", ""))
     found = await read(identity.tenants_of, user.id)
     shown = page.of(found, lambda tenant: tenant.id)
-    return render(request, Many("tenants", [TenantView(tenant) for tenant in shown]))
+    return render(
+        request,
+        Many("tenants", "tenant", [TenantView(tenant) for tenant in shown], identity_writer),
+    )

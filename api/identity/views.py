@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.identity.service import Access
+from api.wire.faults import identity
 from api.wire.view import timestamp
+from api.wire.xml import Element, links
 from db.queries.identity import TenantRow, ZoneRow
 
 SERVICE_ID = "120"  # of the identity service, in roles
@@ -38,6 +40,29 @@ class AccessView:
             "user": {"id": access.user.id, "name": access.user.name, "roles": roles},
             "serviceCatalog": self._catalog(),
         }
+
+    def xml(self, tag: str) -> Element:
+        """The same members as elements with attributes."""
+        members = self.json()
+        token, user = dict(members["token"]), dict(members["user"])
+        tenant = token.pop("tenant", None)
+        scope = [identity("tenant", tenant)] if tenant else []
+        roles = [identity("role", role) for role in user.pop("roles")]
+        services = [
+            identity(
+                "service",
+                {"type": found["type"], "name": found["name"]},
+                *[identity("endpoint", endpoint) for endpoint in found["endpoints"]],
+            )
+            for found in members["serviceCatalog"]
+        ]
+        return identity(
+            tag,
+            None,
+            identity("token", token, *scope),
+            identity("user", user, identity("roles", None, *roles)),
+            identity("serviceCatalog", None, *services),
+        )
 
     def _catalog(self) -> list[dict[str, Any]]:
         """Compute and block storage, one endpoint a zone, when scoped; identity always (D74)."""
@@ -92,6 +117,13 @@ class TenantView:
             "updated": timestamp(tenant.updated_at),
         }
 
+    def xml(self, tag: str) -> Element:
+        """Attributes, and the description as a child."""
+        members = self.json()
+        members["enabled"] = str(members["enabled"]).lower()
+        description = members.pop("description")
+        return identity(tag, members, identity.leaf("description", description))
+
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
@@ -114,6 +146,13 @@ class VersionView:
                 for form in ("json", "xml")
             ],
         }
+
+    def xml(self, tag: str) -> Element:
+        """The document's element."""
+        members = self.json()
+        media = [identity("media-type", kind) for kind in members.pop("media-types")]
+        found = links(members.pop("links"))
+        return identity(tag, members, identity("media-types", None, *media), *found)
 
 
 def _milliseconds(at: datetime) -> str:

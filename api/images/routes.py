@@ -34,7 +34,9 @@ async def list_images(request: Request, caller: Caller) -> Response:
     found = await read(images.list_brief, caller.scope, marker=_marker(page), limit=page.limit)
     if found is None:
         raise page.lost
-    return render(request, Many("images", [ImageBriefView(image, caller.links) for image in found]))
+    return render(
+        request, Many("images", "image", [ImageBriefView(image, caller.links) for image in found])
+    )
 
 
 @router.get("/detail")
@@ -44,7 +46,9 @@ async def list_images_detail(request: Request, caller: Caller) -> Response:
     found = await read(images.list_detail, caller.scope, marker=_marker(page), limit=page.limit)
     if found is None:
         raise page.lost
-    return render(request, Many("images", [ImageView(image, caller.links) for image in found]))
+    return render(
+        request, Many("images", "image", [ImageView(image, caller.links) for image in found])
+    )
 
 
 @router.get("/{image_id}")

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.wire.links import Links
+from api.wire.metadata import metadata_element
 from api.wire.view import timestamp
+from api.wire.xml import Element, compute, links
 from db.queries.images import ImageBrief, ImageDetail
 
 
@@ -22,6 +24,11 @@ class ImageBriefView:
             "links": self.links.both("images", self.image.id),
             "name": self.image.name,
         }
+
+    def xml(self, tag: str) -> Element:
+        """Element with its links."""
+        found = links(self.links.both("images", self.image.id))
+        return compute(tag, {"id": self.image.id, "name": self.image.name}, *found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +80,15 @@ class ImageView:
             uuid = image.source_server_uuid
             members["server"] = {"id": uuid, "links": self.links.both("servers", uuid)}
         return members
+
+    def xml(self, tag: str) -> Element:
+        """Element with server (of a snapshot), metadata and links."""
+        members = self.json()
+        attributes = {
+            key: members[key] for key in ("created", "id", "name", "progress", "status", "updated")
+        }
+        server = members.get("server")
+        children = [metadata_element("metadata", members["metadata"]), *links(members["links"])]
+        if server is not None:
+            children.insert(0, compute("server", {"id": server["id"]}, *links(server["links"])))
+        return compute(tag, attributes, *children)

@@ -8,6 +8,7 @@ from api.auth import Caller
 from api.database import read, write
 from api.faults import NotFound
 from api.keypairs import service
+from api.keypairs.bodies import KEYPAIR
 from api.keypairs.views import KeypairItem, KeypairView, MadeView
 from api.wire.body import read_body
 from api.wire.call import names_of
@@ -25,13 +26,13 @@ async def list_keypairs(request: Request, caller: Caller) -> Response:
     page = page_of(request)
     found = await read(keypairs.list_all, caller.scope)
     shown = page.of(found, lambda keypair: keypair.name)
-    return render(request, Many("keypairs", [KeypairItem(keypair) for keypair in shown]))
+    return render(request, Many("keypairs", "keypair", [KeypairItem(keypair) for keypair in shown]))
 
 
 @router.post("")
 async def create_keypair(request: Request, caller: Caller) -> Response:
     """Import or make a keypair (R230)."""
-    made = await service.create(caller.scope, await read_body(request, "keypair"))
+    made = await service.create(caller.scope, await read_body(request, KEYPAIR))
     return render(request, One("keypair", MadeView(made)))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.keypairs.service import Made
+from api.wire.xml import Element, compute
 from db.queries.keypairs import KeypairRow
 
 
@@ -21,6 +22,10 @@ class KeypairView:
             "public_key": self.keypair.public_key,
         }
 
+    def xml(self, tag: str) -> Element:
+        """A child for each member, in the reference's order."""
+        return _element(tag, self.json())
+
 
 @dataclass(frozen=True, slots=True)
 class KeypairItem:
@@ -31,6 +36,10 @@ class KeypairItem:
     def json(self) -> dict[str, Any]:
         """Members in JSON."""
         return {"keypair": KeypairView(self.keypair).json()}
+
+    def xml(self, tag: str) -> Element:
+        """The same twice nested (D8)."""
+        return compute(tag, None, KeypairView(self.keypair).xml("keypair"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +54,14 @@ class MadeView:
         if self.made.private_key is not None:
             members["private_key"] = self.made.private_key
         return members
+
+    def xml(self, tag: str) -> Element:
+        """A child for each member."""
+        return _element(tag, self.json())
+
+
+_ORDER = ("public_key", "private_key", "user_id", "name", "fingerprint")
+
+
+def _element(tag: str, members: dict[str, Any]) -> Element:
+    return compute(tag, None, *[compute.leaf(k, members[k]) for k in _ORDER if k in members])

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.wire.xml import Element, compute
+
 # Member of the answer for each resource (R65, D51).
 ABSOLUTE = (
     ("maxImageMeta", "metadata_items"),  # R58: of images too
@@ -35,3 +37,9 @@ class LimitsView:
             if self.limits[resource] >= 0
         }
         return {"absolute": absolute, "rate": []}
+
+    def xml(self, tag: str) -> Element:
+        """Rates, then a name and a value for each absolute limit."""
+        absolute = self.json()["absolute"].items()
+        limits = [compute("limit", {"name": name, "value": value}) for name, value in absolute]
+        return compute(tag, None, compute("rates"), compute("absolute", None, *limits))

@@ -7,7 +7,8 @@ from starlette.responses import Response
 from api.auth import Caller
 from api.faults import NotFound
 from api.servers import create, service
-from api.servers.views import AddressesView, ServerBriefView, ServerView, addresses
+from api.servers.bodies import SERVER, SERVER_UPDATE
+from api.servers.views import AddressesView, NetworkView, ServerBriefView, ServerView, addresses
 from api.wire.body import read_body
 from api.wire.call import names_of
 from api.wire.pages import page_of
@@ -21,13 +22,15 @@ router = APIRouter(prefix="/v1.1/{tenant_id}/servers", tags=["servers"])
 async def list_servers(request: Request, caller: Caller) -> Response:
     """The tenant's servers in brief, newest first (R137)."""
     found = await service.list_brief(caller.scope, page_of(request))
-    return render(request, Many("servers", [ServerBriefView(s, caller.links) for s in found]))
+    return render(
+        request, Many("servers", "server", [ServerBriefView(s, caller.links) for s in found])
+    )
 
 
 @router.post("", status_code=202)
 async def create_servers(request: Request, caller: Caller) -> Response:
     """Create servers; the answer shows the first (R118, D35)."""
-    created = await create.create(caller, await read_body(request, "server"))
+    created = await create.create(caller, await read_body(request, SERVER))
     return render(
         request,
         One("server", ServerView(created.server, caller.links, created.admin_pass)),
@@ -40,7 +43,7 @@ async def create_servers(request: Request, caller: Caller) -> Response:
 async def list_servers_detail(request: Request, caller: Caller) -> Response:
     """The tenant's servers, whole (R138)."""
     found = await service.list_detail(caller.scope, page_of(request))
-    return render(request, Many("servers", [ServerView(s, caller.links) for s in found]))
+    return render(request, Many("servers", "server", [ServerView(s, caller.links) for s in found]))
 
 
 @router.get("/{server_id}")
@@ -53,7 +56,7 @@ async def show_server(request: Request, caller: Caller, server_id: str) -> Respo
 @router.put("/{server_id}")
 async def update_server(request: Request, caller: Caller, server_id: str) -> Response:
     """Rename a server (R103, D67)."""
-    body = await read_body(request, "server")
+    body = await read_body(request, SERVER_UPDATE)
     renamed = await service.rename(caller.scope, server_id, body)
     return render(request, One("server", ServerView(renamed, caller.links)))
 
@@ -81,5 +84,5 @@ async def show_addresses(
     networks = addresses(found)
     for name in names_of(request, network_id):
         if name in networks:
-            return render(request, AddressesView({name: networks[name]}))
+            return render(request, One(name, NetworkView(name, networks[name]), "network"))
     raise NotFound("Instance is not a member of specified network")

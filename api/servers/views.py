@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.wire.links import Links
+from api.wire.metadata import metadata_element
 from api.wire.view import timestamp
+from api.wire.xml import Element, compute, links
 from db.queries.servers import ServerBrief, ServerDetail
 
 Addresses = dict[str, list[dict[str, Any]]]
@@ -51,6 +53,11 @@ class ServerBriefView:
             "name": self.server.name,
             "uuid": self.server.uuid,
         }
+
+    def xml(self, tag: str) -> Element:
+        """Element with its links."""
+        found = links(self.links.both("servers", self.server.id))
+        return compute(tag, {"id": self.server.id, "name": self.server.name}, *found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,28 @@ class ServerView:
             }
         return members
 
+    def xml(self, tag: str) -> Element:
+        """Scalars as attributes, the rest as children in the reference's order."""
+        members = self.json()
+        attributes = {
+            shown: members[name] for name, shown in _ATTRIBUTES.items() if name in members
+        }
+        fault = members.get("fault")
+        return compute(
+            tag,
+            attributes,
+            *links(members["links"]),
+            *[_linked(kind, members[kind], "id") for kind in ("image", "flavor")],
+            *([_fault_element(fault)] if fault else []),
+            metadata_element("metadata", members["metadata"]),
+            AddressesView(members["addresses"]).xml("addresses"),
+            compute(
+                "security_groups",
+                None,
+                *[_linked("security_group", g, "id", "name") for g in members["security_groups"]],
+            ),
+        )
+
     def _group(self, group: dict[str, Any]) -> dict[str, Any]:
         """A security group; its bookmark keeps the version (R36, D34)."""
         href = self.links.url("os-security-groups", group["id"])
@@ -117,3 +146,43 @@ class AddressesView:
     def json(self) -> Addresses:
         """Lists by name of the network."""
         return self.networks
+
+    def xml(self, tag: str) -> Element:
+        """An element for each network."""
+        shown = [NetworkView(*network).xml("network") for network in self.networks.items()]
+        return compute(tag, None, *shown)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkView:
+    """The addresses of one network (R222)."""
+
+    name: str
+    found: list[dict[str, Any]]
+
+    def json(self) -> list[dict[str, Any]]:
+        """The list of addresses."""
+        return self.found
+
+    def xml(self, tag: str) -> Element:
+        """Element of the network with one for each address."""
+        shown = [compute("ip", {key: ip[key] for key in ("addr", "version")}) for ip in self.found]
+        return compute(tag, {"id": self.name}, *shown)
+
+
+# Names in XML, in the reference's order (R143).
+_ATTRIBUTES = {
+    "accessIPv4": "accessIPv4", "accessIPv6": "accessIPv6", "adminPass": "adminPass",
+    "created": "created", "hostId": "hostId", "id": "id", "name": "name", "progress": "progress",
+    "status": "status", "tenant_id": "tenantId", "updated": "updated", "user_id": "userId",
+    "uuid": "uuid",
+}  # fmt: skip
+
+
+def _linked(tag: str, members: dict[str, Any], *names: str) -> Element:
+    return compute(tag, {name: members[name] for name in names}, *links(members["links"]))
+
+
+def _fault_element(fault: dict[str, Any]) -> Element:
+    attributes = {"code": fault["code"], "created": fault["created"]}
+    return compute("fault", attributes, compute.leaf("message", fault["message"]))

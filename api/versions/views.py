@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.wire.xml import Element, compute, links
+
 DOCUMENTS = (
     (
         "application/pdf",
@@ -59,6 +61,15 @@ class VersionView:
         media = [{"base": base, "type": kind} for base, kind in MEDIA_TYPES]
         return {**brief, "links": brief["links"] + documents, "media-types": media}
 
+    def xml(self, tag: str) -> Element:
+        """The document's element."""
+        members = self.json()
+        media = [compute("media-type", kind) for kind in members["media-types"]]
+        return compute(
+            tag, _attributes(members), compute("media-types", None, *media),
+            *links(members["links"]),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class VersionList:
@@ -69,3 +80,13 @@ class VersionList:
     def json(self) -> dict[str, Any]:
         """Body of GET /."""
         return {"versions": [version.brief() for version in self.versions]}
+
+    def xml(self) -> Element:
+        """The same with an element a version."""
+        briefs = [version.brief() for version in self.versions]
+        shown = [compute("version", _attributes(b), *links(b["links"])) for b in briefs]
+        return compute("versions", None, *shown)
+
+
+def _attributes(members: dict[str, Any]) -> dict[str, Any]:
+    return {key: members[key] for key in ("id", "status", "updated")}

@@ -1,5 +1,6 @@
 """The one place through which every request body comes (R20, R30, D26)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -7,27 +8,55 @@ from starlette.requests import Request
 
 from api.faults import BadMediaType, BadRequest, BodyTooLarge
 from api.wire.call import Format
+from api.wire.shapes import Body
+from api.wire.xml import XmlError, name_of, parse
 
 LIMIT = 1 << 20  # bytes
 MALFORMED = "Malformed request body"
 
 
-async def read_body(request: Request, root: str) -> dict[str, Any]:
-    """The map below the root member of a request's body.
+async def read_body(request: Request, body: Body) -> dict[str, Any]:
+    """The map below the root member of a request's body, whether it came as JSON or as XML.
 
     Raises BadMediaType, BodyTooLarge, or BadRequest when there is no body, it cannot be parsed, or
     its root is another.
+    """
+    root, value = await read_one_of(request, {body.root: body})
+    if root != body.root or not isinstance(value, dict):
+        raise BadRequest(MALFORMED)
+    return value
+
+
+async def read_one_of(request: Request, bodies: Mapping[str, Body]) -> tuple[str, Any]:
+    """Root and value of a body that may be one of several, by its root.
+
+    An unknown root comes with the value None; a map of none or several members as the root "".
+    With one body in question, other members beside its root do not matter (D26).
     """
     data = await _read(request)
     if not data:
         raise BadRequest(MALFORMED)
     if _format(request.headers.get("content-type", "")) is Format.XML:
-        raise BadMediaType  # bodies in XML are not read yet
+        return _read_xml(data, bodies)
     value = _parse(data)
-    if not isinstance(value, dict) or not isinstance(value.get(root), dict):
+    if not isinstance(value, dict):
         raise BadRequest(MALFORMED)
-    found: dict[str, Any] = value[root]
-    return found
+    if len(bodies) == 1:
+        (root,) = bodies
+        return root, value.get(root)
+    if len(value) != 1:
+        return "", None
+    ((root, below),) = value.items()
+    return root, below
+
+
+def _read_xml(data: bytes, bodies: Mapping[str, Body]) -> tuple[str, Any]:
+    try:
+        element = parse(data)
+    except XmlError:
+        raise BadRequest(MALFORMED) from None
+    root = name_of(element)
+    return root, bodies[root].read(element) if root in bodies else None
 
 
 async def _read(request: Request) -> bytes:

@@ -7,30 +7,35 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from api.faults import Fault
-from api.wire.call import call_of
-from api.wire.view import Plain, View
+from api.wire.call import Format, call_of
+from api.wire.faults import FaultDocument
+from api.wire.view import Document
+from api.wire.xml import serialize
 
-JSON = "application/json; charset=UTF-8"
+TYPES = {form: f"{form.value}; charset=UTF-8" for form in Format}  # R27
+
+
+def encode(document: Document, form: Format) -> bytes:
+    """A document in one of the two forms."""
+    return serialize(document.xml()) if form is Format.XML else orjson.dumps(document.json())
 
 
 def render(
     request: HTTPConnection,
-    view: View | None = None,
+    document: Document | None = None,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A view in the form that the request asked for; no view, no body (R38).
-
-    XML is not written yet: whatever was asked, the form is JSON.
-    """
-    _ = call_of(request).format
-    if view is None:
+    """A document in the form that the request asked for; no document, no body (R38)."""
+    if document is None:
         return Response(status_code=status, headers=headers)
-    body = orjson.dumps(view.json())
-    return Response(body, status, {**(headers or {}), "Content-Type": JSON})
+    form = call_of(request).format
+    return Response(
+        encode(document, form), status, {**(headers or {}), "Content-Type": TYPES[form]}
+    )
 
 
 def render_fault(request: HTTPConnection, fault: Fault) -> Response:
     """A fault in the form that the request asked for (R84)."""
-    body = fault.identity_body() if call_of(request).identity else fault.body()
-    return render(request, Plain(body), fault.status, fault.headers)
+    document = FaultDocument(fault, identity=call_of(request).identity)
+    return render(request, document, fault.status, fault.headers)

@@ -65,7 +65,7 @@ class UserRole(Base):
 
 
 class AccessKey(Base):
-    """A user's key pair for programs (wire-notes 4.2). The secret signs, so it is kept encrypted."""
+    """A user's key for programs (wire-notes 4.2). Its secret signs, so it is kept encrypted."""
 
     __tablename__ = "access_keys"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+from lxml import etree
 from starlette.types import ASGIApp
 
 from tests.api.world import ALPHA, BASE, HOST_2, PUBLIC_KEY, token_of
@@ -89,6 +90,11 @@ ZONE_2_BASE = f"http://{HOST_2}"
 
 def fault(response: httpx.Response) -> tuple[int, str, str]:
     """Status, root and message of a fault, which must be well formed (R80-R82)."""
+    if response.headers["content-type"] == "application/xml; charset=UTF-8":
+        element = etree.fromstring(response.content)
+        assert element.get("code") == str(response.status_code)
+        children = {etree.QName(child).localname: child.text or "" for child in element}
+        return response.status_code, etree.QName(element).localname, children["message"]
     assert response.headers["content-type"] == "application/json; charset=UTF-8"
     ((root, members),) = response.json().items()
     assert members["code"] == response.status_code

@@ -176,9 +176,11 @@ def test_d83_content_type_with_charset_and_unknown_headers(api: Api) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_r80_r84_faults_are_json_whatever_was_asked_for_now(api: Api) -> None:
-    answer = api.get("servers/1.xml", headers={"Accept": "application/xml"})
-    assert fault(answer)[:2] == (404, "itemNotFound")
+def test_r80_r84_faults_come_in_the_form_that_was_asked_for(api: Api) -> None:
+    for path, accept in (("servers/1.xml", "application/json"), ("servers/1", "application/xml")):
+        answer = api.get(path, headers={"Accept": accept})
+        assert answer.headers["content-type"] == "application/xml; charset=UTF-8"
+        assert fault(answer)[:2] == (404, "itemNotFound")
 
 
 @pytest.mark.parametrize(
