@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     image_store: Path = Field(
         Path("/var/lib/undercast/images"), description="Directory of the controller's image bytes."
     )
+    largest_upload_gb: int = Field(
+        1024, ge=1, description="Largest file that a host may bring into the image store, GB."
+    )
+    console_bytes: int = Field(
+        65536, ge=1024, description="How much of a console's end clients may read (D38)."
+    )
 
     # Operations
     lease_seconds: float = Field(10.0, gt=0, description="How long a worker holds an operation.")
@@ -76,6 +82,12 @@ class Settings(BaseSettings):
         15.0, gt=0, description="A host that said nothing for this long gets no new servers."
     )
     create_deadline_seconds: float = Field(900.0, gt=0, description="A create ends by then.")
+    action_deadline_seconds: float = Field(
+        900.0, gt=0, description="A reboot or rebuild ends by then."
+    )
+    snapshot_deadline_seconds: float = Field(
+        7200.0, gt=0, description="An image of a server is made by then."
+    )
     address_quarantine_seconds: float = Field(
         660.0, ge=0, description="Rest of a released address; longer than a DHCP lease."
     )
@@ -88,6 +100,9 @@ class Settings(BaseSettings):
     host_zone: str = Field("az-1.region-a.geo-1", description="Zone that this host belongs to.")
     management_address: str = Field(
         "127.0.0.1", description="Host's address for libvirtd, VNC and the agent."
+    )
+    agent_port: int = Field(
+        8781, description="TCP port of the agent's own interface on the management address."
     )
     hypervisor: Literal["libvirt", "fake"] = Field(
         "libvirt", description="'fake' boots nothing: for scale and fault tests only."

@@ -62,6 +62,14 @@ _RELEASE = text("""
            used_disk_gb = h.used_disk_gb - g.disk_gb
     FROM gone g WHERE h.id = g.host_id
 """)
+_HELD = text("SELECT host_id, disk_gb FROM allocations WHERE server_id = :server_id")
+_RESIZE_HOST = text(f"""
+    UPDATE hosts SET used_disk_gb = used_disk_gb + :disk_gb
+    WHERE id = :host_id AND (:disk_gb < 0 OR {_DISK_FITS}) RETURNING id
+""")
+_RESIZE = text("""
+    UPDATE allocations SET disk_gb = disk_gb + :disk_gb WHERE server_id = :server_id
+""")
 _NEEDS = text("""
     SELECT s.id AS server_id, s.uuid::text AS uuid, s.zone_id, s.vcpus, s.ram_mb, s.host_id,
            s.disk_gb + CASE WHEN s.root_gb > 0 THEN s.root_gb
@@ -156,3 +164,32 @@ def claim(conn: Connection, wanted: Needs, host_id: int, *, seen_ram_mb: int | N
 def release(conn: Connection, server_id: int) -> None:
     """Give back a server's share of its host. Runs twice without harm."""
     conn.execute(_RELEASE, {"server_id": server_id})
+
+
+def make_room(conn: Connection, wanted: Needs) -> bool:
+    """The claim covers the disks that the server needs; False when its host has no room for them.
+
+    What it needs less is kept until :func:`settle`, because its old disks are still there.
+    """
+    held = conn.execute(_HELD, {"server_id": wanted.server_id}).one()
+    return wanted.disk_gb <= held.disk_gb or _resize(conn, wanted, held.host_id, held.disk_gb)
+
+
+def settle(conn: Connection, server_id: int) -> None:
+    """The claim is what the server needs, once :func:`make_room` made it enough."""
+    held = conn.execute(_HELD, {"server_id": server_id}).first()
+    if held is not None:
+        _resize(conn, needs(conn, server_id), held.host_id, held.disk_gb)
+
+
+def _resize(conn: Connection, wanted: Needs, host_id: int, held: int) -> bool:
+    """Change the disk of a claim, in both places."""
+    values = {
+        "server_id": wanted.server_id,
+        "host_id": host_id,
+        "disk_gb": wanted.disk_gb - held,
+    }
+    if conn.execute(_RESIZE_HOST, values).first() is None:
+        return False
+    conn.execute(_RESIZE, values)
+    return True

@@ -1,8 +1,8 @@
 """What clients change about servers: create, rename, delete. Each runs in the caller's transaction.
 
-Lock order of all of ``db``, to be kept by every transaction: tenant -> name -> server -> host ->
-address -> volume -> group -> host configuration -> operation, ascending id within each. The tenant
-row is locked FOR NO KEY UPDATE, which foreign keys do not wait for.
+Lock order of all of ``db``, to be kept by every transaction: tenant -> name -> server -> image ->
+host -> address -> volume -> group -> host configuration -> operation, ascending id within each. The
+tenant row is locked FOR NO KEY UPDATE, which foreign keys do not wait for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, text
 from db import quota
 from db.operations import queue
 from db.operations.errors import InProgress
-from db.queries import servers
+from db.queries import image_changes, server_files, servers
 from db.scope import Scope
 
 ALPHABET = string.ascii_lowercase + string.digits
@@ -70,6 +70,8 @@ class NewServers:
     security_groups: tuple[str, ...] = ()
     config_drive: bool = False
     deadline_seconds: float = 900.0
+    user_data: bytes | None = None  # decoded (D57)
+    files: server_files.Files = ()  # path and contents of each (R186)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,10 @@ _CLAIM_NAME = text("""
 _INSERT = text("""
     INSERT INTO servers (zone_id, tenant_id, user_id, name, name_id, hostname, launch_index,
         reservation_id, flavor_id, flavor_name, vcpus, ram_mb, disk_gb, root_gb, image_id,
-        key_name, public_key, config_drive, vm_state, task_state)
+        key_name, public_key, config_drive, user_data, vm_state, task_state)
     SELECT :zone_id, :tenant_id, :user_id, :name, :name_id, :hostname, index, :reservation_id,
         :flavor_id, :flavor_name, :vcpus, :ram_mb, :disk_gb, :root_gb, :image_id, :key_name,
-        :public_key, :config_drive, 'BUILD', 'scheduling'
+        :public_key, :config_drive, :user_data, 'BUILD', 'scheduling'
     FROM generate_series(0, :count - 1) AS index ORDER BY index
     RETURNING id
 """)
@@ -177,14 +179,14 @@ def create(conn: Connection, scope: Scope, new: NewServers) -> Created:
         "root_gb": parts.root_gb,
         "public_key": parts.public_key,
         "config_drive": new.config_drive,
+        "user_data": new.user_data,
         "count": count,
     }
     ids = sorted(conn.execute(_INSERT, values).scalars())
     if not new.hostname:
         conn.execute(_NAME_HOSTS, {"ids": ids})
-    if new.metadata:
-        keys, texts = list(new.metadata), list(new.metadata.values())
-        conn.execute(_INSERT_METADATA, {"ids": ids, "keys": keys, "values": texts})
+    _add_metadata(conn, ids, new.metadata)
+    server_files.add(conn, ids, new.files)
     conn.execute(_INSERT_GROUPS, {"ids": ids, "groups": groups})
     operations = conn.execute(
         _INSERT_OPERATIONS,
@@ -196,6 +198,12 @@ def create(conn: Connection, scope: Scope, new: NewServers) -> Created:
         },
     ).scalars()
     return Created(ids, sorted(operations))
+
+
+def _add_metadata(conn: Connection, ids: list[int], metadata: dict[str, str]) -> None:
+    if metadata:
+        keys, texts = list(metadata), list(metadata.values())
+        conn.execute(_INSERT_METADATA, {"ids": ids, "keys": keys, "values": texts})
 
 
 def _check_parts(parts: Row[Any], new: NewServers) -> None:
@@ -228,7 +236,8 @@ def _group_ids(conn: Connection, scope: Scope, names: tuple[str, ...]) -> list[i
 # -- rename ---------------------------------------------------------------------------------------
 
 _LOCK = text("""
-    SELECT id, name, name_id, host_id, task_state, vm_state FROM servers
+    SELECT id, uuid::text AS uuid, name, name_id, host_id, image_id, ram_mb, root_gb, task_state,
+           vm_state FROM servers
     WHERE id = :id AND tenant_id = :tenant_id AND zone_id = :zone_id AND deleted_at IS NULL
     FOR UPDATE
 """)
@@ -236,13 +245,18 @@ _RENAME = text("""
     UPDATE servers SET name = :name, name_id = :name_id, generation = generation + 1,
            updated_at = clock_timestamp() WHERE id = :id
 """)
+_DROP_METADATA = text("DELETE FROM server_metadata WHERE server_id = :id")
 _DROP_NAME = text("""
     DELETE FROM server_names n WHERE n.id = :name_id
        AND NOT EXISTS (SELECT 1 FROM servers s WHERE s.name_id = n.id)
 """)
 
 
-def _lock_live(conn: Connection, scope: Scope, server_id: int) -> Row[Any] | None:
+def lock_live(conn: Connection, scope: Scope, server_id: int) -> Row[Any] | None:
+    """Lock a live server of the scope, after its tenant; None when there is none such.
+
+    The row has id, name, name_id, host_id, image_id, ram_mb, root_gb, uuid and both states.
+    """
     lock_tenant(conn, scope.tenant_id)
     values = {"id": server_id, "tenant_id": scope.tenant_id, "zone_id": scope.zone_id}
     return conn.execute(_LOCK, values).first()
@@ -256,21 +270,33 @@ def rename(
     Raises NameInUse; renaming to the own current name changes nothing. Raises InProgress
     while it is being deleted.
     """
-    row = _lock_live(conn, scope, server_id)
+    row = lock_live(conn, scope, server_id)
     if row is None:
         return None
     if row.task_state == "deleting":
         raise InProgress(f"server {server_id} is being deleted")
-    if row.name != name:
-        name_id = conn.execute(
-            _CLAIM_NAME,
-            {"zone_id": scope.zone_id, "tenant_id": scope.tenant_id, "name": name},
-        ).scalar()
-        if name_id is None:
-            raise NameInUse(name)
-        conn.execute(_RENAME, {"id": server_id, "name": name, "name_id": name_id})
-        conn.execute(_DROP_NAME, {"name_id": row.name_id})
+    give_name(conn, scope, row, name)
     return servers.find(conn, scope, server_id)
+
+
+def give_name(conn: Connection, scope: Scope, row: Row[Any], name: str) -> None:
+    """The server of :func:`lock_live` has ``name``. Raises NameInUse."""
+    if row.name == name:
+        return
+    name_id = conn.execute(
+        _CLAIM_NAME,
+        {"zone_id": scope.zone_id, "tenant_id": scope.tenant_id, "name": name},
+    ).scalar()
+    if name_id is None:
+        raise NameInUse(name)
+    conn.execute(_RENAME, {"id": row.id, "name": name, "name_id": name_id})
+    conn.execute(_DROP_NAME, {"name_id": row.name_id})
+
+
+def replace_metadata(conn: Connection, server_id: int, metadata: dict[str, str]) -> None:
+    """The server has this metadata and no other (R175)."""
+    conn.execute(_DROP_METADATA, {"id": server_id})
+    _add_metadata(conn, [server_id], metadata)
 
 
 # -- delete ---------------------------------------------------------------------------------------
@@ -300,13 +326,15 @@ def request_delete(
 ) -> int | None:
     """Accept the deletion of a live server, in whatever state it is (D60).
 
-    A running operation is cancelled; the host undoes what there is. On a silent host the server,
+    A running operation is cancelled; the host undoes what there is, and an image that was being
+    made of the server ends in ERROR. On a silent host the server,
     its name and its quota go at once, and what the host may still hold stays claimed. Returns the
     operation to nudge, None when the server is gone or already being deleted.
     """
-    row = _lock_live(conn, scope, server_id)
+    row = lock_live(conn, scope, server_id)
     if row is None:
         return None
+    image_changes.fail_saving(conn, server_id)
     conn.execute(_CANCEL, {"id": server_id})
     try:
         operation_id = queue.enqueue(
