@@ -6,11 +6,12 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.faults import NotFound
-from api.servers import create, service
+from api.servers import actions, create, service
 from api.servers.bodies import SERVER, SERVER_UPDATE
 from api.servers.views import AddressesView, NetworkView, ServerBriefView, ServerView, addresses
 from api.wire.body import read_body
 from api.wire.call import names_of
+from api.wire.document import operation
 from api.wire.pages import page_of
 from api.wire.render import render
 from api.wire.view import Many, One
@@ -66,6 +67,19 @@ async def delete_server(request: Request, caller: Caller, server_id: str) -> Res
     """Delete a server, in whatever state it is (R144, D60)."""
     await service.delete(caller.scope, server_id)
     return render(request, status=204)
+
+
+@router.post(
+    "/{server_id}/action",
+    **operation(
+        "servers.action",
+        status=202,
+        bodies=[(action.operation_id, action.body) for action in actions.ACTIONS.values()],
+    ),
+)
+async def act_on_server(request: Request, caller: Caller, server_id: str) -> Response:
+    """Do one of the actions, which the body names (R154)."""
+    return await actions.act(caller, server_id, request)
 
 
 @router.get("/{server_id}/ips")
