@@ -21,6 +21,7 @@ from api.images import routes as images
 from api.internal import routes as internal
 from api.keypairs import routes as keypairs
 from api.limits import routes as limits
+from api.limits.shared import buckets
 from api.servers import routes as servers
 from api.versions import routes as versions
 from api.wire.call import call_of
@@ -72,6 +73,7 @@ def create_app() -> ASGIApp:
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     yield
+    await buckets().close()
     await async_engine().dispose()
 
 

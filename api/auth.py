@@ -1,8 +1,8 @@
-"""Who asks: token to user, tenant and zone, in one query (R8-R11, R16, D28).
+"""Who asks: token to user, tenant and zone, in one query (R8-R11, R16, D28), and how often (R66).
 
 Every route below a tenant's path takes :data:`Caller` first, so that nothing else runs for a
-request that is not authorized. Tenancy beyond that is the :class:`~db.scope.Scope` which every
-query takes.
+request that is not authorized, or that its tenant's rates do not allow. Tenancy beyond that is the
+:class:`~db.scope.Scope` which every query takes.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from starlette.requests import Request
 
 from api.database import read
 from api.faults import ServiceUnavailable, Unauthorized
+from api.limits import rates
 from api.wire.call import call_of, host_of, origin_of
 from api.wire.links import Links
 from db import log
 from db.queries import identity
+from db.rates import Rate
 from db.scope import Scope
 from db.settings import settings
 
@@ -28,11 +30,12 @@ _logger = log.logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """A request that may go on: its scope, its zone's name, and how to link."""
+    """A request that may go on: its scope, its zone's name, how to link, and the rates in force."""
 
     scope: Scope
     zone: str
     links: Links
+    rates: tuple[Rate, ...]
 
 
 def hash_token(token: str) -> bytes | None:
@@ -49,7 +52,7 @@ async def authorize(request: Request, tenant_id: str) -> Authorized:
     """Scope of a request to a tenant's path.
 
     Raises Unauthorized without a token, for an unknown, expired or unscoped one, and for one that
-    is good for other tenants only.
+    is good for other tenants only; RateLimited when the request comes too soon.
     """
     token_hash = hash_token(request.headers.get("x-auth-token", ""))
     if token_hash is None:
@@ -68,12 +71,11 @@ async def authorize(request: Request, tenant_id: str) -> Authorized:
         raise ServiceUnavailable
     call = call_of(request)
     call.tenant_id = tenant_id
+    scope = Scope(tenant_id, found.zone.id, found.user_id, call.request_id)
+    in_force = rates.in_force(found.rates)
+    await rates.admit_request(scope, in_force, request)
     base = (found.zone.compute_url or origin_of(request)).rstrip("/")
-    return Authorized(
-        Scope(tenant_id, found.zone.id, found.user_id, call.request_id),
-        found.zone.name,
-        Links(base, call.prefix, tenant_id),
-    )
+    return Authorized(scope, found.zone.name, Links(base, call.prefix, tenant_id), in_force)
 
 
 Caller = Annotated[Authorized, Depends(authorize)]

@@ -2,11 +2,12 @@
 
     Fault
     |-- BadRequest 400            |-- OverLimit 413: a quota (retryAfter 0)
-    |-- Unauthorized 401          |   `-- BodyTooLarge
-    |-- Forbidden 403             |-- BadMediaType 415
-    |-- NotFound 404              |-- ServerFault 500
-    |-- BadMethod 405             |-- NotSupported 501
-    `-- InProgress 409            `-- ServiceUnavailable 503
+    |-- Unauthorized 401          |   |-- BodyTooLarge
+    |-- Forbidden 403             |   `-- RateLimited: a rate (retryAfter 1 or more)
+    |-- NotFound 404              |-- BadMediaType 415
+    |-- BadMethod 405             |-- ServerFault 500
+    `-- InProgress 409            |-- NotSupported 501
+                                  `-- ServiceUnavailable 503
 
 Roots are the table of R83, texts those of wire-notes 9.2. A message is fit for tenants (R86): it is
 one of these texts or one that the calling code wrote out, never an exception's. Nothing else in the
@@ -129,16 +130,11 @@ class InProgress(Fault):
 
 
 class OverLimit(Fault):
-    """More than a limit allows (R74). ``retry_after`` 0 says that waiting does not help (D12)."""
+    """More than a quota allows (R74). ``retry_after`` 0 says that waiting does not help (D12)."""
 
     status, root = 413, "overLimit"
-    text = "This request was rate-limited."
-
-    def __init__(
-        self, message: str | None = None, *, details: str | None = None, retry_after: int = 0
-    ) -> None:
-        super().__init__(message, details=details)
-        self.retry_after = retry_after
+    text = "Quota exceeded."
+    retry_after = 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -154,6 +150,16 @@ class BodyTooLarge(OverLimit):
     """A body over 1 MiB (D26)."""
 
     text = "The body of your request was too large for this server."
+
+
+class RateLimited(OverLimit):
+    """A request too soon (R71, R73). It is admitted after ``retry_after`` seconds (R72, D12)."""
+
+    text = "This request was rate-limited."
+
+    def __init__(self, details: str, retry_after: int) -> None:
+        super().__init__(details=details)
+        self.retry_after = retry_after
 
 
 class BadMediaType(Fault):

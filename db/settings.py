@@ -19,6 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from db.rates import DEFAULT_RATES, Rates
+
 CONFIG_VARIABLE = "UNDERCAST_CONFIG"
 DEFAULT_CONFIG = "/etc/undercast/undercast.toml"
 
@@ -34,7 +36,8 @@ class Settings(BaseSettings):
         description="Postgres, as a libpq URI with the password in it.",
     )
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="Redis, for Celery's messages only."
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, for Celery's messages and the counts of rates; it may lose both.",
     )
 
     # The API
@@ -62,6 +65,11 @@ class Settings(BaseSettings):
     token_hours: int = Field(24, ge=1, description="Life of a token in hours (R9).")
     duplicate_name_status: Literal[400, 409] = Field(
         400, description="Status of the fault for a server name already in use (D15)."
+    )
+    rates: Rates = Field(
+        DEFAULT_RATES,
+        description="Rates of every tenant: tables [[rates]], in the environment JSON; [] for none."
+        " Fields: db/rates.py. A tenant's own values: `undercast limit`.",
     )
     v2_alias: bool = Field(True, description="Serve /v2 beside /v1.1 (D76).")
     image_store: Path = Field(

@@ -1,1 +1,1 @@
-"""Limits of a tenant (R57-R65)."""
+"""Limits of a tenant (R57-R74): what it may have, and how often it may ask."""

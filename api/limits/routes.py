@@ -1,4 +1,4 @@
-"""GET limits (R64)."""
+"""GET limits (R64, R69)."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.database import read
+from api.limits import rates
 from api.limits.views import LimitsView
 from api.wire.render import render
 from api.wire.view import One
@@ -16,6 +17,7 @@ router = APIRouter(prefix="/v1.1/{tenant_id}/limits", tags=["limits"])
 
 @router.get("")
 async def list_limits(request: Request, caller: Caller) -> Response:
-    """The limits of tenant and zone (R57, R64)."""
+    """The limits of tenant and zone (R57, R64), and what is left of the rates now (R69)."""
     limits = await read(quota.limits, caller.scope.tenant_id, caller.scope.zone_id)
-    return render(request, One("limits", LimitsView(limits)))
+    left = await rates.left(caller.scope, caller.rates)
+    return render(request, One("limits", LimitsView(limits, left)))

@@ -1,9 +1,11 @@
 """Limits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.limits.rates import Left
+from api.wire.view import timestamp
 from api.wire.xml import Element, compute
 
 # Member of the answer for each resource (R65, D51).
@@ -23,23 +25,56 @@ ABSOLUTE = (
 )
 
 
+Rates = dict[tuple[str, str], list[dict[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class LimitsView:
-    """Absolute limits by resource. No rate is limited yet, so none is listed."""
+    """Absolute limits by resource, and rates. Those that are off are left out (D51)."""
 
     limits: Mapping[str, int]
+    left: Sequence[Left]
 
     def json(self) -> dict[str, Any]:
-        """Members in JSON; a limit that is off (-1) is left out (D51)."""
-        absolute = {
+        """Members in JSON."""
+        rate = [
+            {"limit": limits, "regex": regex, "uri": uri}
+            for (uri, regex), limits in self._rates().items()
+        ]
+        return {"absolute": self._absolute(), "rate": rate}
+
+    def xml(self, tag: str) -> Element:
+        """Rates, then a name and a value for each absolute limit."""
+        rates = [
+            compute(
+                "rate", {"regex": regex, "uri": uri}, *[compute("limit", one) for one in limits]
+            )
+            for (uri, regex), limits in self._rates().items()
+        ]
+        absolute = self._absolute().items()
+        limits = [compute("limit", {"name": name, "value": value}) for name, value in absolute]
+        return compute(
+            tag, None, compute("rates", None, *rates), compute("absolute", None, *limits)
+        )
+
+    def _absolute(self) -> dict[str, int]:
+        return {
             member: self.limits[resource]
             for member, resource in ABSOLUTE
             if self.limits[resource] >= 0
         }
-        return {"absolute": absolute, "rate": []}
 
-    def xml(self, tag: str) -> Element:
-        """Rates, then a name and a value for each absolute limit."""
-        absolute = self.json()["absolute"].items()
-        limits = [compute("limit", {"name": name, "value": value}) for name, value in absolute]
-        return compute(tag, None, compute("rates"), compute("absolute", None, *limits))
+    def _rates(self) -> Rates:
+        """Rates by uri and regex, in the order of the settings (R69)."""
+        grouped: Rates = {}
+        for left in self.left:
+            rate = left.rate
+            shown = {
+                "next-available": timestamp(left.next_available),
+                "remaining": left.remaining,
+                "unit": rate.unit,
+                "value": rate.value,
+                "verb": rate.verb,
+            }
+            grouped.setdefault((rate.uri, rate.regex), []).append(shown)
+        return grouped

@@ -1,4 +1,4 @@
-"""Users, tenants, tokens and zones: who may ask, and where (R8-R19).
+"""Users, tenants, tokens and zones: who may ask, where and how often (R8-R19, R66).
 
 Tokens are known by their SHA-256 alone. A token is good for a tenant while it is unexpired, scoped
 to the tenant, user and tenant are enabled and the user is still a member.
@@ -6,6 +6,7 @@ to the tenant, user and tenant are enabled and the user is still a member.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,9 @@ _ZONE = """
 """
 _ZONE_OF = text(_ZONE)
 _AUTHORIZE = text(f"""
-    SELECT t.user_id, z.id, z.name, z.compute_url
+    SELECT t.user_id, z.id, z.name, z.compute_url,
+           (SELECT jsonb_object_agg(r.name, r.value) FROM rate_limits r
+            WHERE r.tenant_id = n.id AND r.zone_id = z.id) AS rates
     FROM tokens t
     JOIN token_scopes s ON s.token_hash = t.hash AND s.tenant_id = :tenant_id
     JOIN users u ON u.id = t.user_id AND u.enabled
@@ -70,10 +73,14 @@ class ZoneRow:
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """What a good token gives: its user, and the zone that was asked (None: there is none)."""
+    """What a good token gives: its user, and the zone that was asked (None: there is none).
+
+    ``rates`` are the tenant's own rate limits there, requests by name; -1 is unlimited.
+    """
 
     user_id: str
     zone: ZoneRow | None
+    rates: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,9 @@ def authorize(
     row = conn.execute(_AUTHORIZE, values).first()
     if row is None:
         return None
-    user_id, zone_id, zone_name, url = row
-    return Authorized(user_id, None if zone_id is None else ZoneRow(zone_id, zone_name, url))
+    user_id, zone_id, zone_name, url, rates = row
+    zone = None if zone_id is None else ZoneRow(zone_id, zone_name, url)
+    return Authorized(user_id, zone, rates or {})
 
 
 def user_named(conn: Connection, name: str) -> UserRow | None:

@@ -41,5 +41,7 @@ def tenant(conn: Connection, name_or_id: str) -> TenantSummary:
     """A tenant by id or name. Raises NotFound."""
     found = tenants.find(conn, name_or_id)
     if found is None:
-        raise NotFound(f"There is no tenant {name_or_id}.")
+        raise NotFound(
+            f"There is no tenant {name_or_id}; `undercast tenant list` shows those there are."
+        )
     return found

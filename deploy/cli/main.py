@@ -18,6 +18,7 @@ NOUNS = {
     "tenant": "Tenants, the customers.",
     "user": "Users and their membership of tenants.",
     "quota": "Limits of a tenant in a zone.",
+    "limit": "How often a tenant may ask in a zone: rate limits.",
     "flavor": "Sizes of servers.",
     "image": "Images to boot servers from.",
     "network": "The network of a zone and its fixed addresses.",

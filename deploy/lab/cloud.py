@@ -46,11 +46,15 @@ def migrate(undercast: Operator) -> None:
 
 
 def furnish(lab: Lab, undercast: Operator) -> Client:
-    """Make tenant, user, flavors, network and pool where they are missing."""
+    """Make tenant, user, flavors, network and pool where they are missing.
+
+    The tenant may ask as often as it likes: demonstrations and tests are no clients to slow down.
+    """
     password = secret(lab, "demo")
     tenant = undercast("tenant", "create", TENANT, "--if-missing")
     undercast("user", "create", USER, "--tenant", TENANT, "--password-stdin", "--if-missing",
               stdin=password + "\n")  # fmt: skip
+    undercast("limit", "off", TENANT)
     flavors = {flavor["name"] for flavor in undercast("flavor", "list")}
     size = ("--vcpus", "1", "--ram", "128", "--disk", "0")
     if not flavors:  # a new cloud; what its operator deletes later stays deleted

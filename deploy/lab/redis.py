@@ -1,4 +1,4 @@
-"""A Redis of the lab's own. It carries hints only, so it keeps nothing on disk."""
+"""A Redis of the lab's own. Hints and counts of rates may be lost: it keeps nothing on disk."""
 
 from __future__ import annotations
 
