@@ -8,12 +8,11 @@ within ``PATIENCE``, the process' own buckets decide, at once, and Redis is left
 Then one request tries it, while the others go on without.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -24,7 +23,6 @@ from db.settings import settings
 
 PATIENCE = 0.05  # seconds
 REST = 1.0  # seconds
-_CONNECTIONS = 16
 _POUR = """
 local at = redis.call('TIME')
 local now = at[1] * 1000000 + at[2]
@@ -60,16 +58,16 @@ class Buckets:
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
+        self._redis = Redis.from_url(
             url,
-            max_connections=_CONNECTIONS,
             protocol=2,  # connects in fewer round trips
             retry=Retry(NoBackoff(), 0),
+            socket_timeout=patience,
+            socket_connect_timeout=patience,
         )
-        self._redis = Redis.from_pool(pool)
         self._pour = self._redis.register_script(_POUR)
         self._local = LocalBuckets()
-        self._patience, self._clock = patience, clock
+        self._clock = clock
         self._away, self._ask_again = False, 0.0
 
     async def pour(self, buckets: Sequence[Bucket], requests: int = 1) -> Answer:
@@ -89,12 +87,11 @@ class Buckets:
         if self._away:
             self._rest()  # the others
         try:
-            async with asyncio.timeout(self._patience):
-                admitted, now, *water = await self._pour(
-                    keys=[bucket.key for bucket in buckets],
-                    args=[requests, *(n for b in buckets for n in (b.capacity, b.cost))],
-                )
-        except (RedisError, OSError, TimeoutError) as error:
+            admitted, now, *water = await self._pour(
+                keys=[bucket.key for bucket in buckets],
+                args=[requests, *(n for b in buckets for n in (b.capacity, b.cost))],
+            )
+        except (RedisError, OSError) as error:
             if not self._away:
                 _logger.warning("rates are counted by each process", error=type(error).__name__)
             self._away = True

@@ -1,4 +1,4 @@
-"""A real Postgres with the migrated schema, filled anew for every test, and the application."""
+"""A real Postgres with the migrated schema, filled anew for every test; the application; Redis."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from api.limits.shared import Buckets
 from db import engine as engines
 from db.models import Base
+from db.rates import DEFAULT_RATES
 from db.settings import settings
 from migrations import run as migrations
 from tests.api import world
 from tests.api.client import Api
 from tests.api.world import World
 from tests.postgres import fresh_database
+from tests.redis_server import RedisServer, redis_server
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +46,7 @@ def configured(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
         patch.setenv("UNDERCAST_INTERNAL_PORT", "8780")
         patch.setenv("UNDERCAST_INTERNAL_SECRET", "a secret of hosts")
         patch.setenv("UNDERCAST_IMAGE_STORE", str(store))
+        patch.setenv("UNDERCAST_RATES", "[]")  # none, except where a test takes ``rates``
         _forget()
         yield
         _forget()
@@ -99,6 +103,26 @@ def api(module_api: Api, records: World, monkeypatch: pytest.MonkeyPatch) -> Api
     monkeypatch.setattr("api.servers.create.nudge", note)
     monkeypatch.setattr("api.servers.service.nudge", note)
     return module_api
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """One Redis for all these tests; those that end or stop it take one of their own."""
+    with redis_server() as made:
+        yield made
+
+
+@pytest.fixture
+def rates(
+    redis: RedisServer, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The default rates are in force, on an empty Redis that is waited for."""
+    redis.client.flushall()
+    made = Buckets(redis.url, patience=30)
+    monkeypatch.setattr(settings(), "rates", DEFAULT_RATES)
+    monkeypatch.setattr("api.limits.rates.buckets", lambda: made)
+    yield
+    runner.run(made.close())
 
 
 @pytest.fixture

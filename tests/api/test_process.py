@@ -48,6 +48,7 @@ def running(records: World, tmp_path: Path) -> Iterator[Running]:
         "UNDERCAST_API_WORKERS": "2",
         "UNDERCAST_REDIS_URL": "redis://127.0.0.1:1/0",  # nothing there: requests do not notice
     }
+    del environment["UNDERCAST_RATES"]  # the defaults are in force
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "api"],

@@ -52,7 +52,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
                      "maxTotalVolumeGigabytes"), 1,
                 ),
             },
-            "rate": [],
+            "rate": example("limits.list")["limits"]["rate"],
         }
     },
 }  # fmt: skip
@@ -133,7 +133,7 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.fixture
-def stage(api: Api, records: World, database: Engine) -> Stage:
+def stage(api: Api, records: World, database: Engine, rates: None) -> Stage:
     with database.begin() as conn:  # the examples show one kind of image: public ones
         conn.execute(text("DELETE FROM images WHERE tenant_id IS NOT NULL"))
     return Stage(api, records, database)
@@ -208,3 +208,13 @@ def test_fault_elements_are_the_reference_s() -> None:
     del expected["resizeNotAllowed"]
     expected["cloudServersFault"] = 500
     assert known == {**expected, "forbidden": 403}
+
+
+def test_d13_lists_and_details_are_told_from_items_by_their_paths() -> None:
+    """What the second rate of GETs counts: the path of an item ends with its id."""
+    for operation in OPERATIONS.values():
+        name = operation["id"].rpartition(".")[2]
+        if operation["method"] == "GET" and operation["path"].startswith("/v1.1/{tenant_id}/"):
+            of_list = name in ("list", "detail")
+            assert of_list or name in ("show", "*"), operation["id"]
+            assert of_list != operation["path"].rstrip("]").endswith("}"), operation["id"]
