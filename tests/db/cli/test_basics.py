@@ -101,7 +101,7 @@ class TestHelp:
         said = undercast.table(noun, "--help")
         assert NOUNS[noun].split(":")[0].split()[0] in said
 
-    @pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun not in ("db", "quota")])
+    @pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun not in ("db", "quota", "limit")])
     def test_an_empty_list(self, undercast: Undercast, noun: str) -> None:
         rows = undercast.json(noun, "list")
         assert (rows == []) == (noun != "zone")
@@ -197,6 +197,81 @@ class TestQuotas:
     def test_bad_limits_set_none(self, undercast: Undercast, world: World, limit: str) -> None:
         assert undercast.run("quota", "set", world.scope.tenant_id, "ram=1", limit).exit_code == 2
         assert world.one("SELECT count(*) FROM quotas") == 0
+
+
+class TestLimits:
+    """Rate limits (R66-R68)."""
+
+    @staticmethod
+    def values(rows: list[dict[str, object]]) -> dict[str, object]:
+        return {str(row["name"]): row["value"] for row in rows}
+
+    def test_show(self, undercast: Undercast, world: World) -> None:
+        rows = undercast.json("limit", "show", world.scope.tenant_id)
+        assert rows[1] == {
+            "name": "get_list", "verb": "GET", "uri": "/{suburi}", "regex": "/{suburi}",
+            "value": 200, "unit": "MINUTE", "lists_only": True, "own": False,
+        }  # fmt: skip
+        assert self.values(rows) == {
+            "get": 3000, "get_list": 200, "put": 10, "post": 40, "delete": 60,
+        }  # fmt: skip
+        shown = undercast.table("limit", "show", world.scope.tenant_id)
+        assert re.search(r"get_list +GET of lists +/\{suburi\} +200 a minute +no", shown)
+
+    def test_set_off_and_reset(self, undercast: Undercast, world: World) -> None:
+        tenant = world.scope.tenant_id
+        rows = undercast.json("limit", "set", tenant, "post", 100)
+        assert self.values(rows)["post"] == 100
+        assert [row["name"] for row in rows if row["own"]] == ["post"]
+        assert self.values(undercast.json("limit", "set", tenant, "put", "unlimited"))["put"] == -1
+        assert self.values(undercast.json("limit", "off", tenant, "get"))["get"] == -1
+        assert "unlimited" in undercast.table("limit", "show", tenant)
+        assert self.values(undercast.json("limit", "reset", tenant, "post"))["post"] == 40
+        for _ in range(2):  # again does no harm
+            assert set(self.values(undercast.json("limit", "off", tenant)).values()) == {-1}
+        rows = undercast.json("limit", "reset", tenant)
+        assert not any(row["own"] for row in rows)
+        assert world.one("SELECT count(*) FROM rate_limits") == 0
+
+    def test_r66_per_tenant_and_zone(self, undercast: Undercast, world: World) -> None:
+        tenant, zone = world.scope.tenant_id, ("--zone", "az-2.region-a.geo-1")
+        undercast.json("limit", "set", tenant, "post", 1, *zone)
+        assert self.values(undercast.json("limit", "show", tenant, *zone))["post"] == 1
+        assert self.values(undercast.json("limit", "show", tenant))["post"] == 40
+        other = undercast.json("limit", "show", world.stranger.tenant_id, *zone)
+        assert self.values(other)["post"] == 40
+        undercast.json("limit", "reset", tenant)
+        assert self.values(undercast.json("limit", "show", tenant, *zone))["post"] == 1
+
+    @pytest.mark.parametrize("value", ["0", "-2", "x", "1e3", "", "1000001", "9" * 40, "1.5"])
+    def test_bad_values_set_nothing(self, undercast: Undercast, world: World, value: str) -> None:
+        undercast.refused(2, "limit", "set", world.scope.tenant_id, "post", "--", value)
+        assert world.one("SELECT count(*) FROM rate_limits") == 0
+
+    @pytest.mark.parametrize(
+        "verb", [("set", "nosuch", "1"), ("off", "nosuch"), ("reset", "nosuch")]
+    )
+    def test_an_unknown_rate_names_those_there_are(
+        self, undercast: Undercast, world: World, verb: tuple[str, ...]
+    ) -> None:
+        said = undercast.refused(2, "limit", verb[0], world.scope.tenant_id, *verb[1:])
+        assert "get, get_list, put, post, delete" in " ".join(said.replace("│", "").split())
+
+    def test_an_unknown_tenant_or_zone(self, undercast: Undercast, world: World) -> None:
+        assert "undercast tenant list" in undercast.refused(3, "limit", "show", "nobody")
+        said = undercast.refused(3, "limit", "off", world.scope.tenant_id, "--zone", "nowhere")
+        assert "undercast zone list" in said
+
+    def test_rates_of_the_settings(
+        self, undercast: Undercast, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tenant = world.scope.tenant_id
+        undercast.json("limit", "set", tenant, "post", 1)
+        monkeypatch.setattr(settings(), "rates", ())
+        assert undercast.json("limit", "show", tenant) == []
+        assert "no rates" in undercast.refused(2, "limit", "set", tenant, "post", 1)
+        undercast.json("limit", "reset", tenant)  # also of rates that are no more
+        assert world.one("SELECT count(*) FROM rate_limits") == 0
 
 
 class TestFlavors:
