@@ -101,7 +101,9 @@ class TestHelp:
         said = undercast.table(noun, "--help")
         assert NOUNS[noun].split(":")[0].split()[0] in said
 
-    @pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun not in ("db", "quota", "limit")])
+    @pytest.mark.parametrize(
+        "noun", [noun for noun in NOUNS if noun not in ("db", "quota", "limit")]
+    )
     def test_an_empty_list(self, undercast: Undercast, noun: str) -> None:
         rows = undercast.json(noun, "list")
         assert (rows == []) == (noun != "zone")
