@@ -72,8 +72,9 @@ def create_app() -> ASGIApp:
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    shared = buckets()  # wrong settings end the start, not each request
     yield
-    await buckets().close()
+    await shared.close()
     await async_engine().dispose()
 
 

@@ -108,5 +108,5 @@ class Buckets:
 
 @lru_cache(maxsize=1)
 def buckets() -> Buckets:
-    """The buckets of this process."""
-    return Buckets(settings().redis_url.get_secret_value(), PATIENCE)
+    """The buckets of this process. Raises ValueError when the settings' redis_url is no URL."""
+    return Buckets(settings().redis_url.get_secret_value())
