@@ -16,7 +16,9 @@ from starlette.types import ASGIApp
 from api.extensions import routes as extensions
 from api.faults import BadMethod, BadRequest, Fault, NotFound, ServerFault, ServiceUnavailable
 from api.flavors import routes as flavors
+from api.identity import legacy as identity_legacy
 from api.identity import routes as identity
+from api.identity.access_keys import routes as access_keys
 from api.images import routes as images
 from api.internal import routes as internal
 from api.keypairs import routes as keypairs
@@ -33,6 +35,8 @@ from db.engine import async_engine
 ROUTERS: tuple[APIRouter, ...] = (
     versions.router,
     identity.router,
+    access_keys.router,
+    identity_legacy.router,
     extensions.router,
     limits.router,
     flavors.router,

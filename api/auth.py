@@ -25,6 +25,9 @@ from db.scope import Scope
 from db.settings import settings
 
 TOKEN = re.compile(r"HPAuth_[0-9a-f]{64}")  # R19
+ELSEWHERE = (  # who logs in by headers must do so where that is done (wire-notes 4.3)
+    "Authentication requests must be made against a version root (e.g. /v1.0 or /v1.1)."
+)
 _logger = log.logger(__name__)
 
 
@@ -54,9 +57,10 @@ async def authorize(request: Request, tenant_id: str) -> Authorized:
     Raises Unauthorized without a token, for an unknown, expired or unscoped one, and for one that
     is good for other tenants only; RateLimited when the request comes too soon.
     """
-    token_hash = hash_token(request.headers.get("x-auth-token", ""))
+    token = request.headers.get("x-auth-token")
+    token_hash = hash_token(token or "")
     if token_hash is None:
-        raise refused()
+        raise refused(ELSEWHERE if token is None and "x-auth-user" in request.headers else None)
     found = await read(
         identity.authorize,
         token_hash=token_hash,

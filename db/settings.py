@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     internal_port: int = Field(8780, description="TCP port of the internal interface.")
     internal_secret: SecretStr = Field(
         SecretStr(""), description="Bearer secret of the internal interface; empty refuses all."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Encrypts the secrets of access keys: 32 random characters or more, the same"
+        " for every API process and for `undercast`. Empty: there are no access keys.",
+    )
+    admin_role: str = Field(
+        "admin", description="Role whose holders may validate and revoke everybody's tokens."
     )
     token_hours: int = Field(24, ge=1, description="Life of a token in hours (R9).")
     duplicate_name_status: Literal[400, 409] = Field(
@@ -140,6 +148,13 @@ class Settings(BaseSettings):
         None,
         description="Tests only: a file <kind>.<step>.<before|after|twice> in it is one fault.",
     )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if value and len(value) < 32:
+            raise ValueError("32 characters or more, or none")
+        return value
 
     @classmethod
     def settings_customise_sources(

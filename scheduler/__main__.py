@@ -25,6 +25,7 @@ def sweep_once() -> None:
             sweep.fail_overdue_creates(conn, grace=config.silent_seconds)
             sweep.forget_on_silent_hosts(conn, silent=config.silent_seconds)
             sweep.drop_expired_tokens(conn)
+            sweep.drop_expired_keys(conn)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ AUTH = Body(
             "passwordCredentials": Record(
                 {
                     "username": Text("Name of the user", "arunkant", attribute=True),
-                    "password": Text("The password", "changeme", attribute=True),
+                    "password": Text("The password", "changeme", attribute=True, verbatim=True),
                 }
             ),
             "apiAccessKeyCredentials": Record(
@@ -20,7 +20,7 @@ AUTH = Body(
                     "accessKey": Text(
                         "Id of an access key", "19N488ACAF3859DW9AFS", attribute=True
                     ),
-                    "secretKey": Text("Its secret", "...", attribute=True),
+                    "secretKey": Text("Its secret", "...", attribute=True, verbatim=True),
                 }
             ),
             "token": Record(

@@ -1,7 +1,8 @@
 """What POST tokens means: credentials to a token, scoped or not (wire-notes 4.2)."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,15 +10,15 @@ from sqlalchemy import Connection
 
 from api.auth import hash_token, refused
 from api.database import read, write
-from api.faults import BadRequest, Forbidden
-from api.identity import passwords
+from api.faults import BadRequest, Forbidden, NotFound
+from api.identity import credentials
+from api.identity.callers import WRONG
+from api.identity.credentials import Proven
 from api.wire.body import MALFORMED
-from db.queries import identity
+from db.queries import identity, tokens
 from db.queries.identity import RoleRow, TenantRow, UserRow, ZoneRow
+from db.queries.tokens import Holder
 from db.settings import settings
-
-MOST_NAME = 255  # characters of a user's or tenant's name
-WRONG = "Invalid credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +39,85 @@ async def authenticate(auth: dict[str, Any]) -> Access:
     Raises BadRequest for a body without credentials, Unauthorized for wrong ones and for a tenant
     that is not the user's, Forbidden for a disabled user or tenant.
     """
-    if "passwordCredentials" in auth:
-        user = await _by_password(_map(auth["passwordCredentials"]))
-        token, expires = None, None
-    elif "token" in auth:
-        token = _text(_map(auth["token"]).get("id"))
-        user, expires = await user_of(token)
-    elif "apiAccessKeyCredentials" in auth:
-        raise refused(WRONG)  # access keys are not there yet
-    else:
-        raise BadRequest(MALFORMED)
-    if not user.enabled:
-        raise Forbidden("User is disabled")
-    tenant = await _tenant(user, _optional(auth, "tenantId"), _optional(auth, "tenantName"))
-    return await write(_grant, user, tenant, token, expires)
+    tenant_id, name = _optional(auth, "tenantId"), _optional(auth, "tenantName")
+    proven = await _proven(auth)
+    if tenant_id is None and name is None:
+        return await grant(proven, None)
+    return await grant(
+        proven,
+        await tenant_of(
+            proven.user,
+            lambda tenant: tenant_id in (None, tenant.id) and name in (None, tenant.name),
+        ),
+    )
 
 
-async def user_of(token: str) -> tuple[UserRow, datetime]:
-    """User and expiry of a token, whatever it is scoped to. Raises Unauthorized."""
-    token_hash = hash_token(token)
-    found = await read(identity.user_of_token, token_hash) if token_hash else None
+async def tenant_of(user: UserRow, wanted: Callable[[TenantRow], bool]) -> TenantRow:
+    """The first of a user's tenants that is wanted.
+
+    Raises Unauthorized when none is, Forbidden when it is disabled.
+    """
+    for tenant in await read(identity.tenants_of, user.id):
+        if wanted(tenant):
+            if not tenant.enabled:
+                raise Forbidden("Tenant is disabled")
+            return tenant
+    raise refused(WRONG)
+
+
+async def grant(proven: Proven, tenant: TenantRow | None) -> Access:
+    """A new token, or another scope for the one that proved, which keeps its id and expiry.
+
+    Raises Unauthorized when key, user, tenant or token have come to an end meanwhile.
+    """
+    return await write(_grant, proven, tenant)
+
+
+async def validate(holder: Holder, token: str, belongs_to: str | None) -> Access:
+    """What a token is good for: the holder's own or, for administrators, anybody's.
+
+    Raises NotFound for every other, and when it is not good for the tenant ``belongs_to``.
+    """
+    found = await read(
+        tokens.validate, token_hash=_known(token), tenant_id=belongs_to, user_id=_whose(holder)
+    )
     if found is None:
-        raise refused(WRONG)
-    return found
+        raise NotFound
+    roles = await read(identity.roles_of, found.user.id, found.tenant.id) if found.tenant else []
+    return Access(token, found.expires, found.user, found.tenant, roles, zones=[])
 
 
-def _map(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadRequest(MALFORMED)
-    return value
+async def revoke(holder: Holder, token: str) -> None:
+    """End a token: the holder's own or, for administrators, anybody's. Raises NotFound."""
+    if not await write(tokens.revoke, token_hash=_known(token), user_id=_whose(holder)):
+        raise NotFound
 
 
-def _text(value: Any) -> str:
+def _known(token: str) -> bytes:
+    """Hash of a path's token. Raises NotFound for what cannot be one."""
+    token_hash = hash_token(token)
+    if token_hash is None:
+        raise NotFound
+    return token_hash
+
+
+def _whose(holder: Holder) -> str | None:
+    """The user whose tokens there are for a holder; None: everybody's."""
+    return None if holder.admin else holder.user.id
+
+
+async def _proven(auth: dict[str, Any]) -> Proven:
+    if (given := auth.get("passwordCredentials")) is not None:
+        return await credentials.by_password(_text(given, "username"), _text(given, "password"))
+    if (given := auth.get("apiAccessKeyCredentials")) is not None:
+        return await credentials.by_access_key(_text(given, "accessKey"), _text(given, "secretKey"))
+    if (given := auth.get("token")) is not None:
+        return await credentials.by_token(_text(given, "id"))
+    raise BadRequest(MALFORMED)
+
+
+def _text(given: Any, member: str) -> str:
+    value = given.get(member) if isinstance(given, dict) else None
     if not isinstance(value, str) or not value:
         raise BadRequest(MALFORMED)
     return value
@@ -81,52 +129,33 @@ def _optional(auth: dict[str, Any], member: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return _text(value)
+        return str(value)
+    return _text(auth, member)
 
 
-async def _by_password(credentials: dict[str, Any]) -> UserRow:
-    name, password = _text(credentials.get("username")), _text(credentials.get("password"))
-    user = await read(identity.user_named, name) if len(name) <= MOST_NAME else None
-    right = await passwords.matches(password, user.password_hash if user else None)
-    if user is None or not right:
-        raise refused(WRONG)
-    return user
-
-
-async def _tenant(user: UserRow, tenant_id: str | None, name: str | None) -> TenantRow | None:
-    if tenant_id is None and name is None:
-        return None
-    for tenant in await read(identity.tenants_of, user.id):
-        if tenant_id in (None, tenant.id) and name in (None, tenant.name):
-            if not tenant.enabled:
-                raise Forbidden("Tenant is disabled")
-            return tenant
-    raise refused(WRONG)
-
-
-def _grant(
-    conn: Connection,
-    user: UserRow,
-    tenant: TenantRow | None,
-    token: str | None,
-    expires: datetime | None,
-) -> Access:
-    """A new token, or another scope for ``token``, which keeps its id and expiry."""
-    if token is None or expires is None:
+def _grant(conn: Connection, proven: Proven, tenant: TenantRow | None) -> Access:
+    token, expires = proven.token, proven.expires
+    if token is None:
         token = f"HPAuth_{secrets.token_hex(32)}"
-        token_hash = hash_token(token)
-        assert token_hash is not None
-        expires = identity.add_token(
-            conn, token_hash=token_hash, user_id=user.id, hours=settings().token_hours
+        expires = tokens.add(
+            conn,
+            token_hash=_hash(token),
+            user=proven.user,
+            access_key_id=proven.access_key_id,
+            hours=settings().token_hours,
         )
-    else:
-        token_hash = hash_token(token)
-        assert token_hash is not None
-    roles: list[RoleRow] = []
-    zones: list[ZoneRow] = []
-    if tenant is not None:
-        identity.add_scope(conn, token_hash=token_hash, tenant_id=tenant.id)
-        roles = identity.roles_of(conn, user.id, tenant.id)
-        zones = identity.zones(conn)
-    return Access(token, expires, user, tenant, roles, zones)
+    if expires is None:
+        raise refused(WRONG)
+    access = Access(token, expires, proven.user, None, roles=[], zones=[])
+    if tenant is None:
+        return access
+    if not tokens.scope(conn, token_hash=_hash(token), tenant_id=tenant.id):
+        raise refused(WRONG)
+    roles = identity.roles_of(conn, proven.user.id, tenant.id)
+    return replace(access, tenant=tenant, roles=roles, zones=identity.zones(conn))
+
+
+def _hash(token: str) -> bytes:
+    token_hash = hash_token(token)
+    assert token_hash is not None
+    return token_hash

@@ -8,38 +8,52 @@ from api.identity.service import Access
 from api.wire.faults import identity
 from api.wire.view import timestamp
 from api.wire.xml import Element, links
-from db.queries.identity import TenantRow, ZoneRow
+from db.queries.identity import RoleRow, TenantRow, UserRow, ZoneRow
+from db.settings import settings
 
 SERVICE_ID = "120"  # of the identity service, in roles
+_VERSION = {"versionId": "id", "versionInfo": "info", "versionList": "list"}  # in JSON, in XML
+
+
+def public_url() -> str:
+    """Base URL of the identity service."""
+    return settings().public_url.rstrip("/")
+
+
+def base_url(zone: ZoneRow | None, public_url: str) -> str:
+    """Base URL of compute in a zone; identity's when it has none of its own."""
+    configured = zone.compute_url if zone else None
+    return (configured or public_url).rstrip("/")
+
+
+def compute_url(zone: ZoneRow | None, public_url: str, tenant_id: str) -> str:
+    """URL of a tenant's compute service in a zone (R18)."""
+    return f"{base_url(zone, public_url)}/v1.1/{tenant_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessView:
-    """A token, its user, and where the services are. ``public_url``: of identity."""
+    """A token and its user; with a ``catalog`` also where the services are."""
 
     access: Access
     public_url: str
+    catalog: bool = True
 
     def json(self) -> dict[str, Any]:
         """Members in JSON."""
         access = self.access
-        token: dict[str, Any] = {"id": access.token, "expires": _milliseconds(access.expires)}
+        token: dict[str, Any] = {"id": access.token, "expires": milliseconds(access.expires)}
+        tenant_id = None
         if access.tenant is not None:
-            token["tenant"] = {"id": access.tenant.id, "name": access.tenant.name}
+            tenant_id = access.tenant.id
+            token["tenant"] = {"id": tenant_id, "name": access.tenant.name}
         roles = [
-            {
-                "id": role.id,
-                "serviceId": SERVICE_ID,
-                "name": role.name,
-                "tenantId": access.tenant.id if access.tenant else None,
-            }
+            {"id": role.id, "serviceId": SERVICE_ID, "name": role.name, "tenantId": tenant_id}
             for role in access.roles
         ]
-        return {
-            "token": token,
-            "user": {"id": access.user.id, "name": access.user.name, "roles": roles},
-            "serviceCatalog": self._catalog(),
-        }
+        user = {"id": access.user.id, "name": access.user.name, "roles": roles}
+        shown = {"token": token, "user": user}
+        return {**shown, "serviceCatalog": self._catalog()} if self.catalog else shown
 
     def xml(self, tag: str) -> Element:
         """The same members as elements with attributes."""
@@ -48,21 +62,16 @@ class AccessView:
         tenant = token.pop("tenant", None)
         scope = [identity("tenant", tenant)] if tenant else []
         roles = [identity("role", role) for role in user.pop("roles")]
-        services = [
-            identity(
-                "service",
-                {"type": found["type"], "name": found["name"]},
-                *[identity("endpoint", endpoint) for endpoint in found["endpoints"]],
-            )
-            for found in members["serviceCatalog"]
-        ]
-        return identity(
+        made = identity(
             tag,
             None,
             identity("token", token, *scope),
             identity("user", user, identity("roles", None, *roles)),
-            identity("serviceCatalog", None, *services),
         )
+        if self.catalog:
+            services = map(_service, members["serviceCatalog"])
+            made.append(identity("serviceCatalog", None, *services))
+        return made
 
     def _catalog(self) -> list[dict[str, Any]]:
         """Compute and block storage, one endpoint a zone, when scoped; identity always (D74)."""
@@ -87,9 +96,9 @@ class AccessView:
 
     def _endpoint(self, zone: ZoneRow, tenant_id: str) -> dict[str, Any]:
         """A zone's endpoint (R18)."""
-        base = (zone.compute_url or self.public_url).rstrip("/")
+        base = base_url(zone, self.public_url)
         return {
-            "publicURL": f"{base}/v1.1/{tenant_id}",
+            "publicURL": compute_url(zone, self.public_url, tenant_id),
             "publicURL2": f"{base}/services/Cloud",
             "region": zone.name,
             "tenantId": tenant_id,
@@ -97,6 +106,16 @@ class AccessView:
             "versionInfo": f"{base}/v1.1/",
             "versionList": base,
         }
+
+
+def _service(service: dict[str, Any]) -> Element:
+    """A service with its endpoints, each with its version as a child."""
+    endpoints = []
+    for endpoint in service["endpoints"]:
+        plain = {name: value for name, value in endpoint.items() if name not in _VERSION}
+        version = {tag: endpoint[name] for name, tag in _VERSION.items()}
+        endpoints.append(identity("endpoint", plain, identity("version", version)))
+    return identity("service", {"type": service["type"], "name": service["name"]}, *endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +137,10 @@ class TenantView:
         }
 
     def xml(self, tag: str) -> Element:
-        """Attributes, and the description as a child."""
-        members = self.json()
-        members["enabled"] = str(members["enabled"]).lower()
-        description = members.pop("description")
-        return identity(tag, members, identity.leaf("description", description))
+        """Id, name and whether it is enabled as attributes, the description as a child."""
+        tenant = self.tenant
+        attributes = {"id": tenant.id, "name": tenant.name, "enabled": str(tenant.enabled).lower()}
+        return identity(tag, attributes, identity.leaf("description", tenant.description))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +173,22 @@ class VersionView:
         return identity(tag, members, identity("media-types", None, *media), *found)
 
 
-def _milliseconds(at: datetime) -> str:
+def milliseconds(at: datetime) -> str:
     """A time with milliseconds, as HP's tokens have it."""
     at = at.astimezone(UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+_AT = datetime(2012, 11, 28, 12, tzinfo=UTC)
+#: For the OpenAPI document.
+SAMPLE_TENANT = TenantRow(
+    "14541255461800", "HR Tenant Services", "", enabled=True, created_at=_AT, updated_at=_AT
+)
+SAMPLE = Access(
+    "HPAuth_" + "0" * 64,
+    _AT,
+    UserRow("30744378952176", "arunkant", "", enabled=True),
+    SAMPLE_TENANT,
+    [RoleRow("00000000004025", "sysadmin")],
+    [ZoneRow(1, "az-1.region-a.geo-1", "https://az-1.region-a.geo-1.compute.example")],
+)

@@ -2,7 +2,8 @@
 
 It gives the request an id, decides the form of the answer, and turns what clients write into the
 one path that routes know: slashes at the end and repeated ones do not count (D23, D77), a format
-suffix is cut off (D24), /v2 is /v1.1 (D76), HEAD is GET without the body (D25). The path is split
+suffix is cut off (D24), /v2 is /v1.1 (D76), a version root with a login in its headers is /auth
+(wire-notes 4.3), HEAD is GET without the body (D25). The path is split
 before it is decoded, so that %2F and %2E stay part of a name (D72, D24). Requests of the internal
 socket see /internal only, those of the public one never do.
 """
@@ -24,7 +25,8 @@ from db import log
 from db.settings import settings
 
 REQUEST_ID = "X-Compute-Request-Id"
-_TOKENS = re.compile(r"HPAuth_\w+")
+_TOKENS = re.compile(r"(?<=/tokens/)[^/]+|HPAuth_\w+")
+_LOGINS = (["v1.0"], ["v1.1"])
 _logger = log.logger("api")
 
 
@@ -89,17 +91,17 @@ class _Answer:
 
 def _read(scope: Scope) -> tuple[Call, str | None]:
     """The call of a request and the path that it is routed by; None: nothing is there."""
-    call = Call(
-        request_id=f"req-{uuid.uuid4()}",
-        format=accepted(Headers(scope=scope).get("accept", "")),
-    )
+    headers = Headers(scope=scope)
+    call = Call(request_id=f"req-{uuid.uuid4()}", format=accepted(headers.get("accept", "")))
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     segments = [part for part in raw.decode("latin-1").partition("?")[0].split("/") if part]
     if segments:
         segments[-1], call.suffix, form = split_suffix(segments[-1])
         call.format = form or call.format
     segments = [unquote(part) for part in segments]
-    call.identity = segments[:1] == ["v2.0"]
+    if segments in _LOGINS and ("x-auth-user" in headers or "x-auth-key" in headers):
+        segments.insert(0, "auth")
+    call.identity = segments[:1] in (["v2.0"], ["auth"])
     if segments[:1] == ["v2"] and len(segments) > 1 and settings().v2_alias:
         call.prefix, segments[0] = "v2", "v1.1"
     path = "/" + "/".join(segments)

@@ -38,22 +38,27 @@ class Page:
         return items[start : start + self.limit]
 
 
-def page_of(request: Request) -> Page:
-    """Page that the query asks for. Raises BadRequest for a bad limit (D10)."""
-    return Page(_limit(request.query_params.get("limit", "")), _marker(request))
+def page_of(request: Request, usual: int = MOST) -> Page:
+    """Page that the query asks for; ``usual``: its limit when none is asked.
+
+    Raises BadRequest for a bad limit (D10).
+    """
+    return Page(_limit(request.query_params.get("limit", ""), usual), _marker(request))
 
 
 def _marker(request: Request) -> str | None:
     return request.query_params.get("marker", "").strip() or None
 
 
-def _limit(text: str) -> int:
+def _limit(text: str, usual: int) -> int:
     text = text.strip()
     if not text:
-        return MOST
+        return usual
     if not _INTEGER.fullmatch(text):
         raise BadRequest("limit param must be an integer")
     if text.startswith("-") and text.strip("-0"):
         raise BadRequest("limit param must be positive")
     digits = text.lstrip("+-0")
-    return min(int(digits), MOST) if digits and len(digits) < 10 else MOST
+    if not digits:
+        return usual
+    return min(int(digits), MOST) if len(digits) < 10 else MOST

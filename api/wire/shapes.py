@@ -52,6 +52,7 @@ class Text:
     """A scalar. ``types``: JSON types that are taken; ``attribute``: where the reference has it.
 
     ``absent``: the texts ``None`` and "" say that there is no value, as answers write null (D30).
+    ``verbatim``: white space belongs to it, as to a password's.
     """
 
     about: str
@@ -59,6 +60,7 @@ class Text:
     types: tuple[str, ...] = ("string",)
     attribute: bool = False
     absent: bool = False
+    verbatim: bool = False
 
     def read(self, element: Element) -> Any:
         """The value of an element."""
@@ -66,7 +68,7 @@ class Text:
 
     def of(self, text: str) -> str | None:
         """The value of an attribute's or element's text."""
-        text = text.strip()
+        text = text if self.verbatim else text.strip()
         return None if self.absent and text in ("", "None") else text
 
     def write(self, tag: str, value: Any, writer: Writer) -> Element:

@@ -112,6 +112,9 @@ class TokenScope(Base):
     tenant_id: Mapped[str] = mapped_column(
         ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True
     )
+    scoped_at: Mapped[datetime] = mapped_column(  # the last one is what validation shows
+        server_default=text("clock_timestamp()")
+    )
 
     __table_args__ = (Index("ix_token_scopes_tenant_id", "tenant_id"),)
 

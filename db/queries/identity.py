@@ -1,7 +1,7 @@
-"""Users, tenants, tokens and zones: who may ask, where and how often (R8-R19, R66).
+"""Users, tenants and zones: who may ask, where and how often (R8-R19, R66).
 
-Tokens are known by their SHA-256 alone. A token is good for a tenant while it is unexpired, scoped
-to the tenant, user and tenant are enabled and the user is still a member.
+A token is good for a tenant while it is unexpired, scoped to the tenant, user and tenant are
+enabled and the user is still a member.
 """
 
 from __future__ import annotations
@@ -34,13 +34,7 @@ _AUTHORIZE = text(f"""
     WHERE t.hash = :token_hash AND t.expires_at > clock_timestamp()
       AND EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.tenant_id = n.id)
 """)
-_USER = "SELECT u.id, u.name, u.password_hash, u.enabled FROM users u"
-_USER_BY_NAME = text(f"{_USER} WHERE u.name = :name")
-_TOKEN = text("""
-    SELECT u.id, u.name, u.password_hash, u.enabled, t.expires_at
-    FROM tokens t JOIN users u ON u.id = t.user_id
-    WHERE t.hash = :token_hash AND t.expires_at > clock_timestamp()
-""")
+_USER_BY_NAME = text("SELECT id, name, password_hash, enabled FROM users WHERE name = :name")
 _TENANTS = text("""
     SELECT n.id, n.name, n.description, n.enabled, n.created_at, n.updated_at FROM tenants n
     WHERE EXISTS (SELECT 1 FROM user_roles r WHERE r.tenant_id = n.id AND r.user_id = :user_id)
@@ -49,15 +43,6 @@ _TENANTS = text("""
 _ROLES = text("""
     SELECT r.id, r.name FROM user_roles ur JOIN roles r ON r.id = ur.role_id
     WHERE ur.user_id = :user_id AND ur.tenant_id = :tenant_id ORDER BY r.id
-""")
-_ADD_TOKEN = text("""
-    INSERT INTO tokens (hash, user_id, created_at, expires_at)
-    SELECT :token_hash, :user_id, now(), now() + make_interval(hours => :hours)
-    RETURNING expires_at
-""")
-_ADD_SCOPE = text("""
-    INSERT INTO token_scopes (token_hash, tenant_id) VALUES (:token_hash, :tenant_id)
-    ON CONFLICT DO NOTHING
 """)
 _ZONES = text("SELECT id, name, compute_url FROM zones ORDER BY id")
 
@@ -143,12 +128,6 @@ def user_named(conn: Connection, name: str) -> UserRow | None:
     return None if row is None else UserRow(*row)
 
 
-def user_of_token(conn: Connection, token_hash: bytes) -> tuple[UserRow, datetime] | None:
-    """The user of an unexpired token, and when it expires."""
-    row = conn.execute(_TOKEN, {"token_hash": token_hash}).first()
-    return None if row is None else (UserRow(*row[:4]), row[4])
-
-
 def tenants_of(conn: Connection, user_id: str) -> list[TenantRow]:
     """The tenants that a user is a member of (R12), whether enabled or not, by id."""
     return [TenantRow(*row) for row in conn.execute(_TENANTS, {"user_id": user_id})]
@@ -158,18 +137,6 @@ def roles_of(conn: Connection, user_id: str, tenant_id: str) -> list[RoleRow]:
     """The roles of a user in a tenant."""
     rows = conn.execute(_ROLES, {"user_id": user_id, "tenant_id": tenant_id})
     return [RoleRow(*row) for row in rows]
-
-
-def add_token(conn: Connection, *, token_hash: bytes, user_id: str, hours: int) -> datetime:
-    """Keep a new, unscoped token; its expiry."""
-    values = {"token_hash": token_hash, "user_id": user_id, "hours": hours}
-    expires: datetime = conn.execute(_ADD_TOKEN, values).scalar_one()
-    return expires
-
-
-def add_scope(conn: Connection, *, token_hash: bytes, tenant_id: str) -> None:
-    """Make a token good for a tenant too; its id and expiry stay. Runs twice without harm."""
-    conn.execute(_ADD_SCOPE, {"token_hash": token_hash, "tenant_id": tenant_id})
 
 
 def zones(conn: Connection) -> list[ZoneRow]:

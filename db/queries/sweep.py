@@ -14,6 +14,9 @@ _EXPIRED_TOKENS = text("""
     DELETE FROM tokens WHERE hash IN (
         SELECT hash FROM tokens WHERE expires_at < clock_timestamp() LIMIT 1000)
 """)
+_EXPIRED_KEYS = text("""
+    DELETE FROM access_keys WHERE valid_to < clock_timestamp() - interval '30 days'
+""")
 
 OVERDUE = "The deadline passed while the host was silent"
 OVERDUE_PUBLIC = "The server could not be created in time."
@@ -52,3 +55,8 @@ def forget_on_silent_hosts(conn: Connection, *, silent: float) -> int:
 def drop_expired_tokens(conn: Connection) -> int:
     """Remove tokens past their time."""
     return conn.execute(_EXPIRED_TOKENS).rowcount
+
+
+def drop_expired_keys(conn: Connection) -> int:
+    """Remove access keys a month past their time; until then their users see that they expired."""
+    return conn.execute(_EXPIRED_KEYS).rowcount

@@ -31,6 +31,10 @@ _ACTIVATE = text("""
     ) AS r (place, protocol, from_port, to_port, cidr)
     ORDER BY m.id, r.place
 """)
+_SET_ENABLED = text("""
+    UPDATE tenants SET enabled = :enabled, updated_at = clock_timestamp() WHERE id = :tenant_id
+""")
+_END_SCOPES = text("DELETE FROM token_scopes WHERE tenant_id = :tenant_id")
 _COLUMNS = """
     SELECT t.id, t.name, t.description, t.enabled, t.created_at,
            (SELECT count(DISTINCT r.user_id) FROM user_roles r WHERE r.tenant_id = t.id) AS users,
@@ -81,6 +85,13 @@ def activate(conn: Connection, tenant_id: str) -> None:
 def activate_in_zone(conn: Connection, zone_id: int) -> None:
     """As :func:`activate`, for all tenants in a zone that came later."""
     conn.execute(_ACTIVATE, {"tenant_id": None, "zone_id": zone_id})
+
+
+def set_enabled(conn: Connection, tenant_id: str, *, enabled: bool) -> None:
+    """Let a tenant's users in, or end the scope of all their tokens and let in no more."""
+    conn.execute(_SET_ENABLED, {"tenant_id": tenant_id, "enabled": enabled})
+    if not enabled:
+        conn.execute(_END_SCOPES, {"tenant_id": tenant_id})
 
 
 def find(conn: Connection, name_or_id: str) -> TenantSummary | None:

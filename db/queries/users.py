@@ -22,6 +22,21 @@ _JOIN = text("""
     INSERT INTO user_roles (user_id, tenant_id, role_id) VALUES (:user_id, :tenant_id, :role_id)
     ON CONFLICT DO NOTHING
 """)
+_LEAVE = text("""
+    WITH scopes AS (
+        DELETE FROM token_scopes s USING tokens t
+        WHERE t.hash = s.token_hash AND t.user_id = :user_id AND s.tenant_id = :tenant_id)
+    DELETE FROM user_roles WHERE user_id = :user_id AND tenant_id = :tenant_id
+""")
+_SET_PASSWORD = text("""
+    UPDATE users SET password_hash = :password_hash, updated_at = clock_timestamp()
+    WHERE name = :name RETURNING id
+""")
+_SET_ENABLED = text("""
+    UPDATE users SET enabled = :enabled, updated_at = clock_timestamp() WHERE name = :name
+    RETURNING id
+""")
+_END_TOKENS = text("DELETE FROM tokens WHERE user_id = :user_id")
 _COLUMNS = """
     SELECT u.id, u.name, u.enabled, u.created_at,
            coalesce((SELECT jsonb_agg(jsonb_build_object('tenant_id', t.id, 'tenant', t.name,
@@ -55,6 +70,28 @@ def join(conn: Connection, user_id: str, tenant_id: str, role: str) -> None:
     """The user has the role, made when missing, in the tenant. Runs twice without harm."""
     role_id = conn.execute(_ROLE, {"id": new_id(), "name": role}).scalar_one()
     conn.execute(_JOIN, {"user_id": user_id, "tenant_id": tenant_id, "role_id": role_id})
+
+
+def leave(conn: Connection, user_id: str, tenant_id: str) -> bool:
+    """The user is no member of the tenant any more; False when that was so."""
+    values = {"user_id": user_id, "tenant_id": tenant_id}
+    return conn.execute(_LEAVE, values).rowcount > 0
+
+
+def set_password(conn: Connection, name: str, password_hash: str) -> bool:
+    """Give a user another password and end all tokens; False when there is none such."""
+    user_id = conn.execute(_SET_PASSWORD, {"name": name, "password_hash": password_hash}).scalar()
+    if user_id is not None:
+        conn.execute(_END_TOKENS, {"user_id": user_id})
+    return user_id is not None
+
+
+def set_enabled(conn: Connection, name: str, *, enabled: bool) -> bool:
+    """Let a user in, or end all tokens and let in no more; False when there is none such."""
+    user_id = conn.execute(_SET_ENABLED, {"name": name, "enabled": enabled}).scalar()
+    if user_id is not None and not enabled:
+        conn.execute(_END_TOKENS, {"user_id": user_id})
+    return user_id is not None
 
 
 def find(conn: Connection, name: str) -> UserSummary | None:

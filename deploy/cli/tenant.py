@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from db.queries import tenants
+from deploy.cli import database
 from deploy.cli.checks import name_argument
 from deploy.cli.database import transaction
 from deploy.cli.errors import Refused
 from deploy.cli.output import Columns, ExistingOption, Format, FormatOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(help="Name or id of the tenant.")]
 _COLUMNS: Columns = {
     "id": "id",
     "name": "name",
@@ -54,6 +56,26 @@ def create(
         if found is not None and not made:
             tenants.activate(conn, found.id)
     show_one(found, _COLUMNS, format)
+
+
+@app.command()
+def disable(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Let a tenant's users in no longer, nor with the tokens that they have. Servers go on."""
+    _set_enabled(name, enabled=False, format=format)
+
+
+@app.command()
+def enable(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Let a tenant's users in again."""
+    _set_enabled(name, enabled=True, format=format)
+
+
+def _set_enabled(name: str, *, enabled: bool, format: Format) -> None:
+    with transaction() as conn:
+        tenant_id = database.tenant(conn, name).id
+        tenants.set_enabled(conn, tenant_id, enabled=enabled)
+        record = database.tenant(conn, tenant_id)
+    show_one(record, _COLUMNS, format)
 
 
 @app.command("list")

@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from db.passwords import hash_password
 from db.queries import users
 from db.queries.users import UserSummary
-from deploy.cli import database
+from deploy.cli import access_key, database
 from deploy.cli.checks import name_argument
 from deploy.cli.errors import NotFound, Refused
 from deploy.cli.output import Columns, ExistingOption, Format, FormatOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(access_key.app, name="access-key")
 _COLUMNS: Columns = {
     "id": "id",
     "name": "name",
@@ -24,6 +25,7 @@ _COLUMNS: Columns = {
     "tenants": lambda user: ", ".join(f"{role['tenant']} ({role['role']})" for role in user.roles),
     "created": "created_at",
 }
+NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of a tenant.")]
 RoleOption = Annotated[str, typer.Option("--role", help="What the user is in the tenant.")]
 StdinOption = Annotated[
@@ -62,7 +64,7 @@ def create(
 
 @app.command()
 def join(
-    name: Annotated[str, typer.Argument(help="Name of the user.")],
+    name: NameArgument,
     tenant: Annotated[str, typer.Option("--tenant", help="Name or id of a tenant.")],
     role: RoleOption = "member",
     format: FormatOption = Format.table,
@@ -73,6 +75,47 @@ def join(
     show_one(record, _COLUMNS, format)
 
 
+@app.command()
+def leave(
+    name: NameArgument,
+    tenant: Annotated[str, typer.Option("--tenant", help="Name or id of a tenant.")],
+    format: FormatOption = Format.table,
+) -> None:
+    """End a user's membership of a tenant, in all roles. Tokens are good for it no longer."""
+    with database.transaction() as conn:
+        found, left = _found(conn, name), database.tenant(conn, tenant)
+        if not users.leave(conn, found.id, left.id):
+            raise NotFound(f"{name} is no member of the tenant {left.name}.")
+        record = _found(conn, name)
+    show_one(record, _COLUMNS, format)
+
+
+@app.command()
+def password(
+    name: NameArgument, password_stdin: StdinOption = False, format: FormatOption = Format.table
+) -> None:
+    """Give a user another password. Ends all tokens of the user; access keys stay."""
+    with database.transaction() as conn:
+        _found(conn, name)
+    password_hash = _hash(_password(from_stdin=password_stdin))
+    with database.transaction() as conn:
+        users.set_password(conn, name, password_hash)
+        record = _found(conn, name)
+    show_one(record, _COLUMNS, format)
+
+
+@app.command()
+def disable(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Let a user in no longer, and end all tokens of the user at once. Servers go on."""
+    _set_enabled(name, enabled=False, format=format)
+
+
+@app.command()
+def enable(name: NameArgument, format: FormatOption = Format.table) -> None:
+    """Let a user in again, by password or access key."""
+    _set_enabled(name, enabled=True, format=format)
+
+
 @app.command("list")
 def list_users(format: FormatOption = Format.table) -> None:
     """List the users and their tenants."""
@@ -81,14 +124,26 @@ def list_users(format: FormatOption = Format.table) -> None:
     show_list(rows, _COLUMNS, format)
 
 
-def _joined(conn: Connection, name: str, tenant: str | None, role: str) -> UserSummary:
+def _set_enabled(name: str, *, enabled: bool, format: Format) -> None:
+    with database.transaction() as conn:
+        users.set_enabled(conn, name, enabled=enabled)
+        record = _found(conn, name)
+    show_one(record, _COLUMNS, format)
+
+
+def _found(conn: Connection, name: str) -> UserSummary:
     found = users.find(conn, name)
-    if found is not None and tenant is not None:
-        users.join(conn, found.id, database.tenant(conn, tenant).id, role)
-        found = users.find(conn, name)
     if found is None:
         raise NotFound(f"There is no user {name}.")
     return found
+
+
+def _joined(conn: Connection, name: str, tenant: str | None, role: str) -> UserSummary:
+    found = _found(conn, name)
+    if tenant is None:
+        return found
+    users.join(conn, found.id, database.tenant(conn, tenant).id, role)
+    return _found(conn, name)
 
 
 def _password(*, from_stdin: bool) -> str:

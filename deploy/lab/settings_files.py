@@ -59,6 +59,7 @@ def controller(lab: Lab, chosen: Values, *, fake_hosts: int) -> Values:
         "internal_port": INTERNAL_PORT,
         "internal_secret": secret(lab, "internal"),
         "image_store": str(lab.state / "images"),
+        "secret_key": secret(lab, "secret_key"),
     }
     if fake_hosts:
         values |= {

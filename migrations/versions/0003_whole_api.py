@@ -37,6 +37,10 @@ def upgrade() -> None:
         "tokens", "access_keys", ["access_key_id"], ["id"], ondelete="CASCADE",
     )  # fmt: skip
     op.create_index(op.f("ix_tokens_access_key_id"), "tokens", ["access_key_id"])
+    op.add_column(
+        "token_scopes",
+        sa.Column("scoped_at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False),
+    )
     op.create_table(
         "rate_limits",
         sa.Column("tenant_id", sa.String(), nullable=False),
@@ -74,6 +78,7 @@ def downgrade() -> None:
     op.drop_table("server_files")
     op.drop_column("servers", "user_data")
     op.drop_table("rate_limits")
+    op.drop_column("token_scopes", "scoped_at")
     op.drop_index(op.f("ix_tokens_access_key_id"), table_name="tokens")
     op.drop_column("tokens", "access_key_id")
     op.drop_table("access_keys")

@@ -35,15 +35,15 @@ def test_settings_read_them(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_passwords_stay_the_same_and_differ_from_each_other(lab: Lab) -> None:
-    names_ = ("database", "redis", "internal")
+    names_ = ("database", "redis", "internal", "secret_key")
     first = [settings_files.secret(lab, name) for name in names_]
     assert first == [settings_files.secret(lab, name) for name in names_]
-    assert len(set(first)) == 3
+    assert len(set(first)) == 4
 
 
 def test_host_has_no_settings_of_the_api(lab: Lab) -> None:
     values = settings_files.host(lab.host(1), {})
-    assert not set(values) & {"image_store", "public_url", "api_port"}
+    assert not set(values) & {"image_store", "public_url", "api_port", "secret_key"}
     assert values["management_address"] == "192.168.50.11"
 
 

@@ -1,0 +1,1 @@
+"""Access keys of users (wire-notes 4.2)."""
