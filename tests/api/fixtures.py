@@ -45,6 +45,7 @@ def configured(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
         patch.setenv("UNDERCAST_INTERNAL_ADDRESS", "192.168.50.10")
         patch.setenv("UNDERCAST_INTERNAL_PORT", "8780")
         patch.setenv("UNDERCAST_INTERNAL_SECRET", "a secret of hosts")
+        patch.setenv("UNDERCAST_SECRET_KEY", "a secret of access keys, long enough")
         patch.setenv("UNDERCAST_IMAGE_STORE", str(store))
         patch.setenv("UNDERCAST_RATES", "[]")  # none, except where a test takes ``rates``
         _forget()
