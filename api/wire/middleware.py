@@ -3,9 +3,9 @@
 It gives the request an id, decides the form of the answer, and turns what clients write into the
 one path that routes know: slashes at the end and repeated ones do not count (D23, D77), a format
 suffix is cut off (D24), /v2 is /v1.1 (D76), a version root with a login in its headers is /auth
-(wire-notes 4.3), HEAD is GET without the body (D25). The path is split
-before it is decoded, so that %2F and %2E stay part of a name (D72, D24). Requests of the internal
-socket see /internal only, those of the public one never do.
+(wire-notes 4.3), HEAD is GET without the body (D25). The path is split before it is decoded, so
+that %2F and %2E stay part of a name (D72, D24). Requests of the internal socket see /internal only,
+those of the public one never do.
 """
 
 import re
