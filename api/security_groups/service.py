@@ -3,16 +3,14 @@
 import re
 from typing import Any
 
-from api.auth import Authorized
 from api.database import read, write
-from api.faults import BadRequest, InProgress, NotFound, OverLimit
+from api.faults import BadRequest, NotFound, OverLimit
 from api.security_groups.fields import check_rule, check_text
 from api.wire.fields import as_id, path_id_or_uuid
 from db import quota
 from db.queries import security_group_changes as changes
 from db.queries import security_groups
 from db.queries.security_groups import GroupRow, RuleRow
-from db.queries.server_locks import StateForbids, UnknownServer
 from db.scope import Scope
 from scheduler.nudge import look_at
 
@@ -110,45 +108,3 @@ async def delete_rule(scope: Scope, rule_id: str) -> None:
     if hosts is None:
         raise NotFound(UNKNOWN_RULE.format(rule_id))
     look_at(hosts)
-
-
-async def add_to_server(caller: Authorized, server_id: str, value: Any) -> None:
-    """Action addSecurityGroup (R253, D48)."""
-    await _change_member(caller.scope, server_id, value, add=True)
-
-
-async def remove_from_server(caller: Authorized, server_id: str, value: Any) -> None:
-    """Action removeSecurityGroup (R253, D48)."""
-    await _change_member(caller.scope, server_id, value, add=False)
-
-
-async def _change_member(scope: Scope, server_id: str, value: Any, *, add: bool) -> None:
-    which, name = path_id_or_uuid(server_id), _group_name(value)
-    try:
-        hosts = await write(changes.join if add else changes.leave, scope, which, name)
-    except UnknownServer:
-        raise NotFound from None
-    except StateForbids as task:
-        action = "addSecurityGroup" if add else "removeSecurityGroup"
-        raise InProgress(f"Cannot '{action}' while instance is in task_state {task}") from None
-    except changes.UnknownGroup:
-        raise NotFound(UNKNOWN_GROUP.format(name)) from None
-    except changes.Membership as found:
-        state = "is already" if add else "is not"
-        raise BadRequest(
-            f"Security group {found.group_id} {state} associated with the instance"
-            f" {found.server_id}"
-        ) from None
-    look_at(hosts)
-
-
-def _group_name(value: Any) -> str:
-    """Name of the group that an action is about."""
-    if not isinstance(value, dict):
-        raise BadRequest("Missing parameter dict")
-    name = value.get("name")
-    if name is None:
-        raise BadRequest("Security group not specified")
-    if not isinstance(name, str) or not name.strip():
-        raise BadRequest("Security group name cannot be empty")
-    return name.strip()

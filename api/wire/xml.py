@@ -38,11 +38,12 @@ class _Builder(etree.TreeBuilder):
         super().__init__()
         self._depth = 0
 
-    def start(self, tag: Any, attributes: Any, nsmap: Any = None) -> Any:
+    def start(self, tag: Any, attributes: Any) -> Any:
+        """Prefixes are left out: names carry their namespace, and "" would be refused as one."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise XmlError("too deep")
-        return super().start(tag, attributes, nsmap)  # type: ignore[call-arg]
+        return super().start(tag, attributes)
 
     def end(self, tag: Any) -> Any:
         self._depth -= 1

@@ -7,16 +7,16 @@ a server's end without it: the server's row is locked in either case, before the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from db import quota
-from db.queries import addresses, server_locks
+from db.queries import addresses
 from db.queries.server_changes import lock_tenant
-from db.queries.server_locks import Locked
+from db.queries.server_locks import Locked, lock_all, lock_for, touch
 from db.scope import Scope
 
 _COLUMNS = """
@@ -143,54 +143,54 @@ def release(conn: Connection, scope: Scope, floating_id: int) -> list[str] | Non
     found = find(conn, scope, floating_id)
     if found is None:
         return None
-    servers = server_locks.lock_all(conn, _ids(found.server_id))
+    servers = lock_all(conn, _ids(found.server_id))
     conn.execute(_RELEASE, {"id": floating_id})
     return _changed(conn, servers)
 
 
-def associate(conn: Connection, scope: Scope, which: int | str, address: str) -> list[str]:
-    """Put a floating address on a live server, by id or UUID, from wherever it is (R226, D40).
+def associate(conn: Connection, scope: Scope, server_id: int, address: str) -> list[str]:
+    """Put a floating address on a live server, from wherever it is (R226, D40).
 
-    The hosts concerned: none when it is there already. Raises UnknownServer or StateForbids of
+    The hosts concerned: none when it is there already. Raises UnknownServer or NotNow as of
     :mod:`db.queries.server_locks`, UnknownAddress, NotAllocated or NoFixedAddress.
     """
     lock_tenant(conn, scope.tenant_id)
     found = conn.execute(_IN_ZONE, _values(scope, address=address)).first()
     before = _ids(found.server_id) if found is not None and found.own else ()
-    server, others = server_locks.lock(conn, scope, which, refuse=_REFUSE, others=before)
+    servers = lock_all(conn, {server_id, *before})
+    lock_for(conn, scope, server_id, "addFloatingIp", _REFUSE)
     if found is None:
         raise UnknownAddress(address)
     if not found.own:
         raise NotAllocated(address)
-    if not conn.execute(_HAS_FIXED, {"server_id": server.id}).scalar_one():
-        raise NoFixedAddress(str(server.id))
-    if found.server_id == server.id:
+    if not conn.execute(_HAS_FIXED, {"server_id": server_id}).scalar_one():
+        raise NoFixedAddress(str(server_id))
+    if found.server_id == server_id:
         return []
-    conn.execute(_ASSOCIATE, {"id": found.id, "server_id": server.id})
-    return _changed(conn, [server, *others])
+    conn.execute(_ASSOCIATE, {"id": found.id, "server_id": server_id})
+    return _changed(conn, servers)
 
 
-def disassociate(conn: Connection, scope: Scope, which: int | str, address: str) -> list[str]:
+def disassociate(conn: Connection, scope: Scope, server_id: int, address: str) -> list[str]:
     """Take a floating address off a live server (R227); the hosts concerned.
 
     Raises as :func:`associate` does, and NotAssociated.
     """
-    server, _ = server_locks.lock(conn, scope, which, refuse=_REFUSE)
+    lock_for(conn, scope, server_id, "removeFloatingIp", _REFUSE)
     found = conn.execute(_IN_ZONE, _values(scope, address=address)).first()
     if found is None:
         raise UnknownAddress(address)
-    if not found.own or found.server_id != server.id:
+    if not found.own or found.server_id != server_id:
         raise NotAssociated(address)
     conn.execute(_DISASSOCIATE, {"id": found.id})
-    return _changed(conn, [server])
+    return _changed(conn, lock_all(conn, [server_id]))
 
 
 def _ids(server_id: int | None) -> tuple[int, ...]:
     return () if server_id is None else (server_id,)
 
 
-def _changed(conn: Connection, servers: Iterable[Locked]) -> list[str]:
+def _changed(conn: Connection, servers: Sequence[Locked]) -> list[str]:
     """Mark servers as changed; the hosts that they are on."""
-    found = list(servers)
-    server_locks.touch(conn, [server.id for server in found])
-    return sorted({server.host for server in found if server.host is not None})
+    touch(conn, [server.id for server in servers])
+    return sorted({server.host for server in servers if server.host is not None})

@@ -18,12 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from db import quota
-from db.queries import server_locks
 from db.queries.security_groups import GroupRow, RuleRow
 from db.queries.server_changes import lock_tenant
+from db.queries.server_locks import lock_all, lock_for, touch
 from db.scope import Scope
 
 _OWNED = "tenant_id = :tenant_id AND zone_id = :zone_id"
@@ -105,11 +105,11 @@ class RuleExists(NotPossible):
 
 
 class Membership(NotPossible):
-    """The server is a member already, or is none; the text is "<group id> <server id>"."""
+    """The server is a member already, or is none."""
 
-    def __init__(self, group_id: int, server_id: int) -> None:
-        super().__init__(f"{group_id} {server_id}")
-        self.group_id, self.server_id = group_id, server_id
+    def __init__(self, group_id: int) -> None:
+        super().__init__(str(group_id))
+        self.group_id = group_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,10 @@ def delete(conn: Connection, scope: Scope, group_id: int) -> list[str]:
     if _name(conn, scope, group_id) == "default":
         raise SystemGroup
     values = {"id": group_id}
-    members = server_locks.lock_all(conn, conn.execute(_MEMBERS, values).scalars().all())
+    members = lock_all(conn, conn.execute(_MEMBERS, values).scalars().all())
     hosts = list(conn.execute(_HOSTS_OF_GROUP, values).scalars())
     conn.execute(_DELETE, values)
-    server_locks.touch(conn, [server.id for server in members])
+    touch(conn, [server.id for server in members])
     return hosts
 
 
@@ -203,29 +203,30 @@ def remove_rule(conn: Connection, scope: Scope, rule_id: int) -> list[str] | Non
 _REFUSE = ("scheduling", "deleting")  # tasks (D48)
 
 
-def join(conn: Connection, scope: Scope, which: int | str, name: str) -> list[str]:
-    """A live server, by id or UUID, becomes a member of a group (R253); the hosts concerned.
+def join(conn: Connection, scope: Scope, server_id: int, name: str) -> list[str]:
+    """A live server becomes a member of a group (R253); the hosts concerned.
 
-    Raises UnknownServer or StateForbids of :mod:`db.queries.server_locks`, UnknownGroup, or
-    Membership when it is one already.
+    Raises UnknownServer or NotNow as of :mod:`db.queries.server_locks`, UnknownGroup, or Membership
+    when it is one already.
     """
-    return _change_member(conn, scope, which, name, _JOIN)
+    lock_for(conn, scope, server_id, "addSecurityGroup", _REFUSE)
+    return _change_member(conn, scope, server_id, name, _JOIN)
 
 
-def leave(conn: Connection, scope: Scope, which: int | str, name: str) -> list[str]:
+def leave(conn: Connection, scope: Scope, server_id: int, name: str) -> list[str]:
     """As :func:`join`, the other way; the last group may go too (D48)."""
-    return _change_member(conn, scope, which, name, _LEAVE)
+    lock_for(conn, scope, server_id, "removeSecurityGroup", _REFUSE)
+    return _change_member(conn, scope, server_id, name, _LEAVE)
 
 
 def _change_member(
-    conn: Connection, scope: Scope, which: int | str, name: str, change: Any
+    conn: Connection, scope: Scope, server_id: int, name: str, change: TextClause
 ) -> list[str]:
-    server, _ = server_locks.lock(conn, scope, which, refuse=_REFUSE)
     group_id = conn.execute(_NAMED, _values(scope, name=name)).scalar()
     if group_id is None:
         raise UnknownGroup(name)
-    values = {"id": group_id, "server_id": server.id}
+    values = {"id": group_id, "server_id": server_id}
     if not conn.execute(change, values).rowcount:
-        raise Membership(group_id, server.id)
-    server_locks.touch(conn, [server.id])
+        raise Membership(group_id)
+    touch(conn, [server_id])
     return list(conn.execute(_HOSTS_OF_MEMBER, values).scalars())

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from db.queries.server_changes import lock_tenant
+from db.queries.server_actions import Action, NotNow
+from db.queries.server_changes import lock_live
 from db.scope import Scope
 
-_FIND = text("""
-    SELECT id FROM servers
-    WHERE tenant_id = :tenant_id AND zone_id = :zone_id AND deleted_at IS NULL
-      AND (id = CAST(:id AS bigint) OR uuid = CAST(:uuid AS uuid))
-""")
 _LOCK = text("""
-    SELECT s.id, s.task_state, h.name AS host FROM servers s LEFT JOIN hosts h ON h.id = s.host_id
-    WHERE s.id = ANY(:ids) ORDER BY s.id FOR NO KEY UPDATE OF s
+    SELECT s.id, h.name AS host FROM servers s LEFT JOIN hosts h ON h.id = s.host_id
+    WHERE s.id = ANY(:ids) ORDER BY s.id FOR UPDATE OF s
 """)
 _TOUCH = text("""
     UPDATE servers SET generation = generation + 1, updated_at = clock_timestamp()
@@ -26,51 +23,30 @@ _TOUCH = text("""
 
 
 class UnknownServer(Exception):  # noqa: N818
-    """The scope has no such live server."""
-
-
-class StateForbids(Exception):  # noqa: N818
-    """The server does what must end first (R155); the text is its task."""
+    """The scope has no such live server, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A server whose row is locked. ``host`` is None until it is placed."""
+    """A server whose row is locked, live or not. ``host`` is None where it has no place."""
 
     id: int
-    task_state: str | None
     host: str | None
 
 
-def lock(
-    conn: Connection,
-    scope: Scope,
-    which: int | str,
-    *,
-    refuse: Collection[str],
-    others: Collection[int] = (),
-) -> tuple[Locked, list[Locked]]:
-    """Lock the tenant, a live server by id or UUID, and ``others`` by id, whatever their state.
+def lock_for(
+    conn: Connection, scope: Scope, server_id: int, action: Action, refuse: Collection[str]
+) -> Row[Any]:
+    """As :func:`db.queries.server_changes.lock_live`, for an action.
 
-    Under its tenant's lock a live server stays live. Raises UnknownServer; StateForbids when the
-    server runs one of the tasks ``refuse``.
+    Raises UnknownServer; NotNow while the server is at one of the tasks ``refuse``.
     """
-    lock_tenant(conn, scope.tenant_id)
-    by_id = isinstance(which, int)
-    values = {
-        "tenant_id": scope.tenant_id,
-        "zone_id": scope.zone_id,
-        "id": which if by_id else None,
-        "uuid": None if by_id else which,
-    }
-    server_id = conn.execute(_FIND, values).scalar()
-    if server_id is None:
-        raise UnknownServer(str(which))
-    locked = {each.id: each for each in lock_all(conn, {server_id, *others})}
-    server = locked.pop(server_id)
-    if server.task_state in refuse:
-        raise StateForbids(server.task_state)
-    return server, list(locked.values())
+    row = lock_live(conn, scope, server_id)
+    if row is None:
+        raise UnknownServer(str(server_id))
+    if row.task_state in refuse:
+        raise NotNow(action, row.vm_state, row.task_state, because_of_task=True)
+    return row
 
 
 def lock_all(conn: Connection, ids: Collection[int]) -> list[Locked]:
