@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from api.extensions import routes as extensions
 from api.faults import BadMethod, BadRequest, Fault, NotFound, ServerFault, ServiceUnavailable
 from api.flavors import routes as flavors
+from api.floating_ips import routes as floating_ips
 from api.identity import legacy as identity_legacy
 from api.identity import routes as identity
 from api.identity.access_keys import routes as access_keys
@@ -24,6 +25,7 @@ from api.internal import routes as internal
 from api.keypairs import routes as keypairs
 from api.limits import routes as limits
 from api.limits.shared import buckets
+from api.security_groups import routes as security_groups
 from api.servers import routes as servers
 from api.versions import routes as versions
 from api.wire.call import call_of
@@ -43,6 +45,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     images.router,
     keypairs.router,
     servers.router,
+    security_groups.router,
+    floating_ips.router,
     internal.router,
 )
 _logger = log.logger(__name__)

@@ -86,3 +86,13 @@ def admit_servers(
     if admitted < least:
         raise QuotaExceeded(tightest, allowed[tightest], in_use[tightest], least, admitted)
     return admitted
+
+
+def admit_one(conn: Connection, tenant_id: str, zone_id: int, resource: str, in_use: int) -> None:
+    """One more of a resource fits beside ``in_use``. The tenant row is locked.
+
+    Raises QuotaExceeded when it does not.
+    """
+    allowed = limits(conn, tenant_id, zone_id)[resource]
+    if 0 <= allowed <= in_use:
+        raise QuotaExceeded(resource, allowed, in_use, requested=1, room=0)

@@ -8,12 +8,14 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 
 from kombu import Connection
 from kombu.pools import set_limit
 
 from db import log
+from db.operations.queue import host_target
 from db.settings import settings
 from scheduler.celery_app import LOOK, PRODUCER_TRANSPORT, RUN, make_app
 
@@ -73,6 +75,12 @@ def _nudger() -> Nudger:
 def nudge(target: str, operation_id: int) -> None:
     """Tell the worker of ``target`` that an operation is due. Never blocks, never raises."""
     _nudger().put(target, operation_id)
+
+
+def look_at(hosts: Iterable[str]) -> None:
+    """As :func:`look`, to the agents of several hosts by name."""
+    for host in hosts:
+        look(host_target(host))
 
 
 def look(target: str) -> None:

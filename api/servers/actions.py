@@ -13,6 +13,10 @@ from starlette.responses import Response
 
 from api.auth import Authorized
 from api.faults import BadRequest, NotSupported
+from api.floating_ips.actions import add_address, remove_address
+from api.floating_ips.bodies import ADD_FLOATING_IP, REMOVE_FLOATING_IP
+from api.security_groups.actions import add_group, remove_group
+from api.security_groups.bodies import ADD_GROUP, REMOVE_GROUP
 from api.servers import service
 from api.wire.body import read_one_of
 from api.wire.shapes import Body
@@ -30,7 +34,12 @@ class Action:
     handler: Handler
 
 
-_ACTIONS: tuple[Action, ...] = ()
+_ACTIONS: tuple[Action, ...] = (
+    Action("servers.action.addFloatingIp", ADD_FLOATING_IP, add_address),
+    Action("servers.action.removeFloatingIp", REMOVE_FLOATING_IP, remove_address),
+    Action("servers.action.addSecurityGroup", ADD_GROUP, add_group),
+    Action("servers.action.removeSecurityGroup", REMOVE_GROUP, remove_group),
+)
 ACTIONS = {action.body.root: action for action in _ACTIONS}
 UNSUPPORTED = ("changePassword", "resize", "confirmResize", "revertResize")  # R7, D49
 

@@ -36,6 +36,19 @@ async def read_one_of(request: Request, bodies: Mapping[str, Body]) -> tuple[str
     data = await _read(request)
     if not data:
         raise BadRequest(MALFORMED)
+    return _read_one(request, data, bodies)
+
+
+async def read_optional(request: Request, body: Body) -> Any:
+    """The value below the root of a body that may be missing, whatever its Content-Type (D26).
+
+    None without a body, and for a body of another root.
+    """
+    data = await _read(request)
+    return _read_one(request, data, {body.root: body})[1] if data.strip() else None
+
+
+def _read_one(request: Request, data: bytes, bodies: Mapping[str, Body]) -> tuple[str, Any]:
     if _format(request.headers.get("content-type", "")) is Format.XML:
         return _read_xml(data, bodies)
     value = _parse(data)

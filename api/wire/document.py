@@ -58,12 +58,14 @@ def operation(
     status: int = 200,
     bodies: Sequence[tuple[str, Body]] = (),
     body: Body | None = None,
+    optional: bool = False,
     query: Sequence[Query] = (),
     refuses: Sequence[Fault] = (),
 ) -> dict[str, Any]:
     """Arguments for a route's decorator: its name in the reference and all that it documents.
 
-    ``bodies``: where one path takes several operations, the name and body of each.
+    ``bodies``: where one path takes several operations, the name and body of each. ``optional``:
+    the body may be left out.
     """
     taken = list(bodies) or ([(operation_id, body)] if body else [])
     given = [*refuses, *(WITH_BODY if taken else ()), *EVERYWHERE]
@@ -71,7 +73,7 @@ def operation(
     if query:
         extra["parameters"] = [_parameter(q) for q in query]
     if taken:
-        extra["requestBody"] = _request(taken)
+        extra["requestBody"] = {**_request(taken), "required": not optional}
     return {
         "operation_id": operation_id,
         "status_code": status,
@@ -91,7 +93,6 @@ def _request(bodies: Sequence[tuple[str, Body]]) -> dict[str, Any]:
     json_examples = {n: {"value": {body.root: body.shape.example}} for n, body in bodies}
     xml_examples = {n: {"value": _text(body)} for n, body in bodies}
     return {
-        "required": True,
         "content": {
             Format.JSON.value: {
                 "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},

@@ -27,13 +27,17 @@ _PICK_FIXED = f"""
 """
 _PICK_PUBLIC = f"""
     SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
-    WHERE o.zone_id = :zone_id AND {_FREE_PUBLIC}
+    WHERE o.zone_id = :zone_id AND o.name = coalesce(CAST(:pool AS text), o.name)
+      AND {_FREE_PUBLIC}
     ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1 FOR UPDATE OF p
 """
 _CLAIM_FIXED = "UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({pick}) RETURNING id"
 _CLAIM_PUBLIC = """
     UPDATE public_addresses SET server_id = :server_id, automatic = true,
            associated_at = clock_timestamp() WHERE id = ({pick}) RETURNING id
+"""
+_CLAIM_FLOATING = """
+    UPDATE public_addresses SET tenant_id = :tenant_id WHERE id = ({pick}) RETURNING id
 """
 _HAS_FIXED = text("SELECT 1 FROM fixed_addresses WHERE server_id = :server_id")
 _HAS_PUBLIC = text("SELECT 1 FROM public_addresses WHERE server_id = :server_id AND automatic")
@@ -58,7 +62,9 @@ def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) 
 
     A zone without a public pool gives none. Raises Fatal when the addresses are exhausted.
     """
-    values = {"zone_id": zone_id, "server_id": server_id, "quarantine": quarantine}
+    values = {
+        "zone_id": zone_id, "server_id": server_id, "quarantine": quarantine, "pool": None,
+    }  # fmt: skip
     has_fixed = conn.execute(_HAS_FIXED, values).first()
     if not has_fixed and not _take(conn, values, _CLAIM_FIXED, _PICK_FIXED, _ANY_FIXED):
         raise Fatal("No fixed address is free", "No more addresses are available.")
@@ -70,17 +76,30 @@ def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) 
         raise Fatal("No public address is free", "No more addresses are available.")
 
 
+def claim_floating(
+    conn: Connection, *, zone_id: int, tenant_id: str, pool: str | None, quarantine: float
+) -> int | None:
+    """Give a tenant a floating address of a pool, of any when None: its id (R223).
+
+    None when the addresses are exhausted.
+    """
+    values = {
+        "zone_id": zone_id, "tenant_id": tenant_id, "quarantine": quarantine, "pool": pool,
+    }  # fmt: skip
+    return _take(conn, values, _CLAIM_FLOATING, _PICK_PUBLIC, _ANY_PUBLIC)
+
+
 def _take(
     conn: Connection, values: Mapping[str, object], claim_sql: str, pick: str, any_free: TextClause
-) -> bool:
-    if conn.execute(text(claim_sql.format(pick=pick + " SKIP LOCKED")), values).first():
-        return True
+) -> int | None:
+    """Id of the row that is claimed now."""
+    quick, patient = (text(claim_sql.format(pick=pick + wait)) for wait in (" SKIP LOCKED", ""))
+    taken: int | None = conn.execute(quick, values).scalar()
     for _ in range(WAITS):
-        if not conn.execute(any_free, values).scalar_one():
-            return False
-        if conn.execute(text(claim_sql.format(pick=pick)), values).first():
-            return True
-    return False
+        if taken is not None or not conn.execute(any_free, values).scalar_one():
+            break
+        taken = conn.execute(patient, values).scalar()
+    return taken
 
 
 def release(conn: Connection, server_id: int) -> None:

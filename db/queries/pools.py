@@ -29,6 +29,17 @@ _GROUP = "GROUP BY p.id, z.name"
 _LIST = text(f"{_COLUMNS} {_GROUP} ORDER BY p.id")
 _FIND = text(f"{_COLUMNS} WHERE p.zone_id = :zone_id AND p.name = :name {_GROUP}")
 
+_FLOATING = text("""
+    SELECT a.id, t.id AS project, t.name AS tenant, host(a.address) AS address,
+           s.uuid::text AS instance, h.name AS host, p.name AS pool, z.name AS zone
+    FROM public_addresses a JOIN public_pools p ON p.id = a.pool_id
+    JOIN zones z ON z.id = p.zone_id JOIN tenants t ON t.id = a.tenant_id
+    LEFT JOIN servers s ON s.id = a.server_id LEFT JOIN hosts h ON h.id = s.host_id
+    WHERE a.tenant_id = coalesce(CAST(:tenant_id AS text), a.tenant_id)
+      AND (CAST(:host AS text) IS NULL OR h.name = :host)
+    ORDER BY p.id, a.address
+""")
+
 
 class AddressesInUse(Exception):  # noqa: N818
     """Some of the addresses belong to a pool already; nothing was changed once rolled back."""
@@ -47,6 +58,20 @@ class PoolSummary:
     floating: int
     first: str | None
     last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FloatingSummary:
+    """An address that a tenant (``project``) holds, and the server and host that it leads to."""
+
+    id: int
+    project: str
+    tenant: str
+    address: str
+    instance: str | None  # UUID
+    host: str | None
+    pool: str
+    zone: str
 
 
 def create(conn: Connection, *, zone_id: int, name: str, first: str, count: int) -> bool:
@@ -72,3 +97,11 @@ def find(conn: Connection, zone_id: int, name: str) -> PoolSummary | None:
 def list_all(conn: Connection) -> list[PoolSummary]:
     """All pools."""
     return [PoolSummary(*row) for row in conn.execute(_LIST)]
+
+
+def list_floating(
+    conn: Connection, *, tenant_id: str | None = None, host: str | None = None
+) -> list[FloatingSummary]:
+    """Addresses that tenants hold, by pool and address."""
+    rows = conn.execute(_FLOATING, {"tenant_id": tenant_id, "host": host})
+    return [FloatingSummary(*row) for row in rows]

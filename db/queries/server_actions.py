@@ -19,7 +19,10 @@ from db.queries import image_changes, placement, progress, server_changes, serve
 from db.queries.server_changes import FlavorTooSmall, ImageNotActive, NotAdmitted, UnknownImage
 from db.scope import Scope
 
-Action = Literal["reboot", "rebuild", "createImage"]
+Action = Literal[
+    "reboot", "rebuild", "createImage", "addFloatingIp", "removeFloatingIp", "addSecurityGroup",
+    "removeSecurityGroup",
+]  # fmt: skip
 _WORDS = {"BUILD": "building", "REBUILD": "rebuilding"}
 LICENSE = "hp_image_license"  # metadata key of images that may not be swapped for others (D36)
 

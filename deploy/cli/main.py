@@ -23,6 +23,7 @@ NOUNS = {
     "image": "Images to boot servers from.",
     "network": "The network of a zone and its fixed addresses.",
     "pool": "Pools of public addresses.",
+    "floating": "Floating addresses: which tenant holds them, and where they lead.",
     "host": "Compute hosts: alive, enabled, how full.",
     "server": "Servers of all tenants: where they are, what happened to them, and why.",
     "operation": "What is under way, what went wrong, what is stuck.",

@@ -18,7 +18,7 @@ class Api:
 
     def __init__(self, runner: asyncio.Runner, app: ASGIApp) -> None:
         self._runner, self._app = runner, app
-        self.nudged: list[tuple[str, int]] = []
+        self.nudged: list[tuple[str, int | None]] = []  # None: look
 
     def __call__(
         self,
@@ -83,6 +83,21 @@ class Api:
     def add_key(self, name: str = "key.pub") -> httpx.Response:
         """POST os-keypairs with a key."""
         return self.post("os-keypairs", {"keypair": {"name": name, "public_key": PUBLIC_KEY}})
+
+    def xml(self, method: str, path: str, content: str = "", **options: Any) -> httpx.Response:
+        """A request in XML, answered in XML."""
+        headers = {"Accept": "application/xml"}
+        if content:
+            headers["Content-Type"] = "application/xml"
+        body = content.encode() if content else None
+        return self(method, path, content=body, headers=headers, **options)
+
+    @property
+    def looked(self) -> list[str]:
+        """Hosts that were told to look, in order."""
+        return [
+            target.removeprefix("host.") for target, operation in self.nudged if operation is None
+        ]
 
 
 ZONE_2_BASE = f"http://{HOST_2}"

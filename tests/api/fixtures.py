@@ -98,11 +98,11 @@ def api(module_api: Api, records: World, monkeypatch: pytest.MonkeyPatch) -> Api
     """The application; what it would tell workers is noted instead of sent."""
     module_api.nudged.clear()
 
-    def note(target: str, operation_id: int) -> None:
-        module_api.nudged.append((target, operation_id))
+    class Noted:
+        def put(self, target: str, operation_id: int | None) -> None:
+            module_api.nudged.append((target, operation_id))
 
-    monkeypatch.setattr("api.servers.create.nudge", note)
-    monkeypatch.setattr("api.servers.service.nudge", note)
+    monkeypatch.setattr("scheduler.nudge._nudger", Noted)
     return module_api
 
 

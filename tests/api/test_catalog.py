@@ -37,11 +37,17 @@ def test_d34_documents_of_a_zone_with_an_address(api: Api) -> None:
     assert version["links"][0]["href"] == f"{ZONE_2_BASE}/v1.1/"
 
 
-def test_r75_r78_extensions(api: Api) -> None:
+def test_r75_r76_r78_d61_d80_extensions(api: Api) -> None:
     listed = api.get("extensions").json()["extensions"]
-    assert [extension["alias"] for extension in listed] == ["os-keypairs"]
-    assert api.get("extensions/os-keypairs").json()["extension"] == listed[0]
-    assert fault(api.get("extensions/os-volumes"))[:2] == (404, "itemNotFound")
+    assert [extension["alias"] for extension in listed] == [
+        "os-keypairs", "os-volumes", "os-console-output", "security_groups", "os-floating-ips",
+        "hp-bootable-volumes", "hp-volume-backup", "os-floating-ip-pools",
+    ]  # fmt: skip
+    for extension in listed:
+        shown = api.get(f"extensions/{extension['alias']}").json()["extension"]
+        assert shown == extension
+    for alias in ("os-hosts", "os-security-groups", "Keypairs"):
+        assert fault(api.get(f"extensions/{alias}"))[:2] == (404, "itemNotFound")
 
 
 def test_r64_r65_d51_limits(api: Api, records: World, database: Engine) -> None:

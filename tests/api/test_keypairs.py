@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from lxml import etree
 from sqlalchemy import Engine, text
 
 from api.keypairs.keys import fingerprint
@@ -101,3 +102,63 @@ def test_d46_bad_keys(api: Api, key: object) -> None:
 def test_other_kinds_of_keys(api: Api, records: World) -> None:
     answer = api.post("os-keypairs", {"keypair": {"name": "ed", "public_key": ED25519}})
     assert answer.status_code == 200, answer.text
+
+
+NAMESPACE = 'xmlns="http://docs.openstack.org/compute/api/v1.1"'
+
+
+def sent(name: str, key: str = "") -> str:
+    """A body as the reference shows it: without a namespace, white space around what it says."""
+    public = f"<public_key>\n  {key}\n</public_key>" if key else ""
+    return f'<?xml version="1.0" ?>\n<keypair>\n  <name>{name}</name>{public}\n</keypair>'
+
+
+def test_r230_r231_r4_xml_create(api: Api) -> None:
+    imported = api.xml("POST", "os-keypairs", sent("\n key.pub \n", PUBLIC_KEY))
+    assert imported.status_code == 200, imported.text
+    assert imported.text.splitlines()[-1] == (
+        f"<keypair {NAMESPACE}><public_key>{PUBLIC_KEY.strip()}</public_key>"
+        f"<user_id>{ANN}</user_id><name>key.pub</name><fingerprint>{FINGERPRINT}</fingerprint>"
+        "</keypair>"
+    )
+    made = etree.fromstring(api.xml("POST", "os-keypairs", sent("made")).content)
+    members = {etree.QName(child).localname: child.text or "" for child in made}
+    assert list(members) == ["public_key", "private_key", "user_id", "name", "fingerprint"]
+    assert fingerprint(members["public_key"]) == members["fingerprint"]
+    load_pem_private_key(members["private_key"].encode(), None)
+
+
+def test_r232_r233_r234_d8_xml_list_show_delete(api: Api) -> None:
+    api.xml("POST", "os-keypairs", sent("k", PUBLIC_KEY))
+    keypair = (
+        f"<public_key>{PUBLIC_KEY.strip()}</public_key><name>k</name>"
+        f"<fingerprint>{FINGERPRINT}</fingerprint>"
+    )
+    listed = api.xml("GET", "os-keypairs").text.splitlines()[-1]
+    assert listed == (
+        f"<keypairs {NAMESPACE}><keypair><keypair>{keypair}</keypair></keypair></keypairs>"
+    )
+    shown = api.xml("GET", "os-keypairs/k").text.splitlines()[-1]
+    assert shown == f"<keypair {NAMESPACE}>{keypair}</keypair>"
+    gone = api.xml("DELETE", "os-keypairs/k")
+    assert (gone.status_code, gone.content) == (202, b"")
+    assert fault(api.xml("GET", "os-keypairs/k"))[:2] == (404, "itemNotFound")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<keypair/>", "Malformed request body"),
+        ("<key><name>k</name></key>", "Malformed request body"),
+        ("<keypair><name>k</keypair>", "Malformed request body"),
+        (sent(""), "Keypair name must be between 1 and 255 characters long"),
+        (sent("a/b"), "Keypair name contains unsafe characters"),
+        (sent("k", "rubbish"), "Keypair data is invalid"),
+        (sent("there", PUBLIC_KEY), "Key pair there already exists."),
+    ],
+)
+def test_d46_faults_of_xml(api: Api, content: str, message: str) -> None:
+    api.add_key("there")
+    answer = api.xml("POST", "os-keypairs", content)
+    assert fault(answer) == (400, "badRequest", message)
+    assert len(api.get("os-keypairs").json()["keypairs"]) == 1

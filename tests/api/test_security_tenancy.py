@@ -20,19 +20,26 @@ ROUTES = [
 BODIES = {
     "servers": {"server": {"name": "stolen"}},
     "os-keypairs": {"keypair": {"name": "stolen", "public_key": PUBLIC_KEY}},
+    "os-security-groups": {"security_group": {"name": "stolen", "description": "stolen"}},
+    "os-security-group-rules": {"security_group_rule": {"parent_group_id": 1, "group_id": 1}},
+    "os-floating-ips": {"pool": None},
+    "action": {"addSecurityGroup": {"name": "default"}},
 }
 
 
 def path_of(route: str, tenant: str, **ids: object) -> str:
     values = {
         "server_id": 1, "image_id": 1, "flavor_id": 100, "keypair_name": "k",
-        "alias": "os-keypairs", "network_id": "private", **ids,
+        "alias": "os-keypairs", "network_id": "private",
+        "security_group_id": 1, "security_group_rule_id": 1, "floating_ip_id": 1, **ids,
     }  # fmt: skip
     return route.format(tenant_id=tenant, **values)
 
 
 def body_of(method: str, route: str) -> object:
-    return BODIES[route.split("/")[3]] if method in ("POST", "PUT") else None
+    _, _, _, noun, *rest = route.split("/")
+    kind = "action" if rest[-1:] == ["action"] else noun
+    return BODIES[kind] if method in ("POST", "PUT") else None
 
 
 @pytest.mark.parametrize("token", [None, "expired", "eve", "unscoped", "never made"])

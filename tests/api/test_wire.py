@@ -192,7 +192,11 @@ def test_r80_r84_faults_come_in_the_form_that_was_asked_for(api: Api) -> None:
         ("1_0", "limit param must be an integer"),
     ],
 )
-@pytest.mark.parametrize("path", ["servers", "servers/detail", "images", "flavors", "os-keypairs"])
+@pytest.mark.parametrize(
+    "path",
+    ["servers", "servers/detail", "images", "flavors", "os-keypairs", "os-security-groups",
+     "os-floating-ips"],
+)  # fmt: skip
 def test_r46_d10_bad_limits(api: Api, path: str, limit: str, message: str) -> None:
     assert fault(api.get(f"{path}?limit={limit}")) == (400, "badRequest", message)
 
@@ -207,8 +211,10 @@ def test_r45_d10_limits_that_act_as_1000(api: Api, path: str, limit: str) -> Non
     "marker", ["x", "99", "-1", "9" * 30, "00000000-0000-0000-0000-000000000000"]
 )
 @pytest.mark.parametrize(
-    "path", ["servers", "servers/detail", "images", "images/detail", "flavors"]
-)
+    "path",
+    ["servers", "servers/detail", "images", "images/detail", "flavors", "os-security-groups",
+     "os-floating-ips"],
+)  # fmt: skip
 def test_r42_d11_lost_markers(api: Api, path: str, marker: str) -> None:
     answer = api.get(f"{path}?marker={marker}")
     assert fault(answer) == (400, "badRequest", f"marker [{marker}] not found")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, make_url, text
 
 from db.passwords import verify_password
+from db.queries import floating_ips
 from db.settings import settings
 from deploy.cli.main import NOUNS
 from tests.databases import Server, using
@@ -312,6 +313,31 @@ class TestAddresses:
         said = undercast.refused(1, "pool", "create", "p2", "--range", "15.185.31.250-15.185.32.9")
         assert "5 of the 16" in said
         assert undercast.json("pool", "list") == [made]
+
+    def test_floating_addresses(self, undercast: Undercast, world: World) -> None:
+        (server,) = world.create()
+        with world.engine.begin() as conn:
+            add_addresses(conn, world.scope.zone_id, 5, public=5)
+            host = add_host(conn, "cmp1")
+            conn.execute(text("UPDATE servers SET host_id = :host"), {"host": host})
+            for scope in (world.scope, world.scope, world.stranger):
+                floating_ips.allocate(conn, scope, pool=None, quarantine=0)
+            conn.execute(
+                text("UPDATE public_addresses SET server_id = :id WHERE id = 2"), {"id": server}
+            )
+        first, second, hers = undercast.json("floating", "list")
+        tenant, uuid = world.scope.tenant_id, world.one("SELECT uuid::text FROM servers")
+        assert first == {
+            "id": 1, "project": tenant, "tenant": "tenant of ann", "address": "15.185.16.1",
+            "instance": None, "host": None, "pool": "public", "zone": ZONE,
+        }  # fmt: skip
+        assert (second["instance"], second["host"]) == (uuid, "cmp1")
+        assert hers["project"] == world.stranger.tenant_id
+        assert undercast.json("floating", "list", "--tenant", tenant) == [first, second]
+        assert undercast.json("floating", "list", "--host", "cmp1") == [second]
+        assert undercast.json("floating", "list", "--host", "cmp2") == []
+        assert "15.185.16.3" in undercast.table("floating", "list")
+        undercast.refused(3, "floating", "list", "--tenant", "nobody")
 
 
 class TestHosts:
