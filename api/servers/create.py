@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from api.auth import Authorized
 from api.database import write
 from api.faults import BadRequest, Fault, InProgress, NotSupported
+from api.metadata.fields import check_count, check_metadata
 from api.servers import fields
-from api.servers.metadata import check_count, check_metadata
 from api.wire.fields import reference
 from db import quota
 from db.operations.queue import SCHEDULER

@@ -1,5 +1,6 @@
 """Metadata items as clients send them (R129, D54)."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ def check_metadata(value: Any, tenant_id: str) -> dict[str, str]:
     return {check_key(key, tenant_id): _text(item, tenant_id) for key, item in value.items()}
 
 
-def check_count(items: dict[str, str], limit: int, tenant_id: str) -> None:
+def check_count(items: Collection[str], limit: int, tenant_id: str) -> None:
     """Raises OverLimit when there are more items than ``limit`` (-1: any number) (R58)."""
     if 0 <= limit < len(items):
         raise OverLimit(
