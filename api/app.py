@@ -25,6 +25,7 @@ from api.internal import routes as internal
 from api.keypairs import routes as keypairs
 from api.limits import routes as limits
 from api.limits.shared import buckets
+from api.metadata import routes as metadata
 from api.security_groups import routes as security_groups
 from api.servers import routes as servers
 from api.versions import routes as versions
@@ -45,6 +46,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     images.router,
     keypairs.router,
     servers.router,
+    metadata.of_servers,
+    metadata.of_images,
     security_groups.router,
     floating_ips.router,
     internal.router,

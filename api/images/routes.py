@@ -1,60 +1,66 @@
-"""GET images (R158-R169)."""
+"""Images (R158-R171)."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.database import read
-from api.faults import NotFound
-from api.images.views import ImageBriefView, ImageView
-from api.wire.fields import as_id, path_id
-from api.wire.pages import Page, page_of
+from api.faults import BadRequest, Forbidden, NotFound
+from api.images import service
+from api.images.filters import QUERY, wanted_of
+from api.images.views import SAMPLE, SNAPSHOT, ImageBriefView, ImageView
+from api.wire.document import LINKS, PAGE, operation
+from api.wire.pages import page_of
 from api.wire.render import render
 from api.wire.view import Many, One
-from db.queries import images
+from db.queries.images import ImageBrief
 
 router = APIRouter(prefix="/v1.1/{tenant_id}/images", tags=["images"])
 
-
-def _marker(page: Page) -> int | None:
-    """Integer id of the marker (D11)."""
-    if page.marker is None:
-        return None
-    marker = as_id(page.marker)
-    if marker is None:
-        raise page.lost
-    return marker
+_BRIEF = Many("images", "image", [ImageBriefView(ImageBrief(SAMPLE.id, SAMPLE.name), LINKS)])
+_DETAIL = Many("images", "image", [ImageView(SAMPLE, LINKS)])
+_BAD_QUERY = (BadRequest("marker [x] not found"), BadRequest("Invalid changes-since value"))
+_GONE = NotFound(service.UNKNOWN)
 
 
-@router.get("")
+@router.get(
+    "", **operation("images.list", answers=_BRIEF, query=(*QUERY, *PAGE), refuses=_BAD_QUERY)
+)
 async def list_images(request: Request, caller: Caller) -> Response:
     """Public images and the tenant's own, in brief, newest first (R159, R43)."""
-    page = page_of(request)
-    found = await read(images.list_brief, caller.scope, marker=_marker(page), limit=page.limit)
-    if found is None:
-        raise page.lost
+    found = await service.list_brief(caller.scope, wanted_of(request), page_of(request))
     return render(
         request, Many("images", "image", [ImageBriefView(image, caller.links) for image in found])
     )
 
 
-@router.get("/detail")
+@router.get(
+    "/detail",
+    **operation("images.detail", answers=_DETAIL, query=(*QUERY, *PAGE), refuses=_BAD_QUERY),
+)
 async def list_images_detail(request: Request, caller: Caller) -> Response:
     """The same, whole."""
-    page = page_of(request)
-    found = await read(images.list_detail, caller.scope, marker=_marker(page), limit=page.limit)
-    if found is None:
-        raise page.lost
+    found = await service.list_detail(caller.scope, wanted_of(request), page_of(request))
     return render(
         request, Many("images", "image", [ImageView(image, caller.links) for image in found])
     )
 
 
-@router.get("/{image_id}")
+@router.get(
+    "/{image_id}",
+    **operation("images.show", answers=One("image", ImageView(SNAPSHOT, LINKS)), refuses=[_GONE]),
+)
 async def show_image(request: Request, caller: Caller, image_id: str) -> Response:
     """One image (R169)."""
-    found = await read(images.find, caller.scope, path_id(image_id))
-    if found is None:
-        raise NotFound("Image not found.")
+    found = await service.show(caller.scope, image_id)
     return render(request, One("image", ImageView(found, caller.links)))
+
+
+@router.delete(
+    "/{image_id}",
+    **operation("images.delete", status=204, refuses=[_GONE, Forbidden(service.NOT_YOURS)]),
+)
+async def delete_image(request: Request, caller: Caller, image_id: str) -> Response:
+    """Retire one of the tenant's images; servers that came from it live on (R170, R171)."""
+    await service.delete(caller.scope, image_id)
+    return render(request, status=204)

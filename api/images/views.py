@@ -1,6 +1,7 @@
 """Images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from api.wire.links import Links
@@ -8,6 +9,48 @@ from api.wire.metadata import metadata_element
 from api.wire.view import timestamp
 from api.wire.xml import Element, compute, links
 from db.queries.images import ImageBrief, ImageDetail
+
+SAMPLE = ImageDetail(
+    id=34971, tenant_id=None, name="CentOS 5.8 Server 64-bit 20120828", kind="machine",
+    status="ACTIVE", min_disk_gb=0, min_ram_mb=0, kernel_id=None, ramdisk_id=None,
+    source_server_uuid=None, created_at=datetime(2012, 9, 4, 16, 45, 17, tzinfo=UTC),
+    updated_at=datetime(2012, 9, 4, 16, 45, 22, tzinfo=UTC),
+    metadata={
+        "architecture": "x86_64", "hp_image_builddate": "20120828",
+        "hp_image_id": "e66bad1137c6d519fc5c6fb175e45b71", "hp_image_type": "disk",
+        "hp_image_version": "20120828", "hp_md_version": "1", "image_location": "local",
+        "image_state": "available",
+    },
+)  # fmt: skip
+SNAPSHOT = replace(
+    SAMPLE, id=40747, tenant_id="36991859863737", name="image-1",
+    source_server_uuid="5ee06c1d-03ab-43f3-9b19-bb2b9a2d7b9c", metadata={"key-1": "value-1"},
+)  # fmt: skip
+
+
+def shown_metadata(image: ImageDetail) -> dict[str, Any]:
+    """All items of an image, with what the record itself says (D43).
+
+    On public images min_disk and min_ram are numbers and the owner is null; elsewhere all values
+    are strings.
+    """
+    if image.tenant_id is None:
+        record: dict[str, Any] = {
+            "min_disk": image.min_disk_gb,
+            "min_ram": image.min_ram_mb,
+            "owner": None,
+            "project_id": "None",
+        }
+    else:
+        record = {
+            "min_disk": str(image.min_disk_gb),
+            "min_ram": str(image.min_ram_mb),
+            "owner": image.tenant_id,
+        }
+    for key, value in (("kernel_id", image.kernel_id), ("ramdisk_id", image.ramdisk_id)):
+        if value is not None:
+            record[key] = str(value)
+    return {**(image.metadata or {}), **record}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +81,6 @@ class ImageView:
     image: ImageDetail
     links: Links
 
-    def metadata(self) -> dict[str, Any]:
-        """All items, with what the record itself says (D43).
-
-        On public images min_disk and min_ram are numbers and the owner is null; elsewhere all
-        values are strings.
-        """
-        image = self.image
-        if image.tenant_id is None:
-            record: dict[str, Any] = {
-                "min_disk": image.min_disk_gb,
-                "min_ram": image.min_ram_mb,
-                "owner": None,
-                "project_id": "None",
-            }
-        else:
-            record = {
-                "min_disk": str(image.min_disk_gb),
-                "min_ram": str(image.min_ram_mb),
-                "owner": image.tenant_id,
-            }
-        for key, value in (("kernel_id", image.kernel_id), ("ramdisk_id", image.ramdisk_id)):
-            if value is not None:
-                record[key] = str(value)
-        return {**(image.metadata or {}), **record}
-
     def json(self) -> dict[str, Any]:
         """Members in JSON; a snapshot also has its server (D43f)."""
         image = self.image
@@ -70,7 +88,7 @@ class ImageView:
             "created": timestamp(image.created_at),
             "id": str(image.id),
             "links": self.links.both("images", image.id),
-            "metadata": self.metadata(),
+            "metadata": shown_metadata(image),
             "name": image.name,
             "progress": 100 if image.status == "ACTIVE" else 0,  # D32
             "status": image.status,

@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, HasId, HasTimes
 
+IMAGE_STATES = ("UNKNOWN", "ACTIVE", "SAVING", "ERROR", "DELETED")
+
 
 class Flavor(HasTimes, Base):
     """Size of a server (R210-R214). Servers keep a copy, so a flavor may go at any time."""
@@ -57,9 +59,7 @@ class Image(HasId, HasTimes, Base):
     __table_args__ = (
         CheckConstraint("kind IN ('machine', 'kernel', 'ramdisk')", name="kind"),
         CheckConstraint("disk_format IN ('raw', 'qcow2')", name="disk_format"),
-        CheckConstraint(
-            "status IN ('UNKNOWN', 'ACTIVE', 'SAVING', 'ERROR', 'DELETED')", name="status"
-        ),
+        CheckConstraint(f"status IN {IMAGE_STATES}", name="status"),
         CheckConstraint("status <> 'ACTIVE' OR checksum IS NOT NULL", name="active_has_bytes"),
         Index("ix_images_zone_id_tenant_id_created_at", "zone_id", "tenant_id", "created_at"),
         Index("ix_images_changes", "zone_id", "updated_at"),

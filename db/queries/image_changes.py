@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from db.queries import images
 from db.scope import Scope
 
 _LOCK = text("""
@@ -90,7 +91,7 @@ def create_snapshot(
 ) -> int:  # fmt: skip
     """Write an image that is being made of a server, with its system items (D43d); its id.
 
-    A client's item of a system item's key is not taken (D37).
+    A client's item of a key that is not the client's is not taken (D37).
     """
     row = conn.execute(_SNAPSHOT, {"server_id": server_id, "name": name}).one()
     inherited = conn.execute(_INHERITED, {"server_id": server_id})
@@ -108,7 +109,8 @@ def create_snapshot(
         "user_id": scope.user_id,
         "backup_type": None,
     }
-    items = {**client, **system}
+    free = {key: value for key, value in client.items() if key not in images.RECORD_KEYS}
+    items = {**free, **system}
     values = {
         "image_id": row.id,
         "keys": list(items),
