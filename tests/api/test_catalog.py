@@ -1,4 +1,4 @@
-"""Versions, extensions, limits, flavors, images."""
+"""Versions, extensions, limits, flavors."""
 
 from __future__ import annotations
 
@@ -103,56 +103,6 @@ def test_r214_d66_d81_unknown_flavors(api: Api, flavor_id: str) -> None:
     assert fault(api.get(f"flavors/{flavor_id}")) == (
         404, "itemNotFound", "The resource could not be found.",
     )  # fmt: skip
-
-
-def test_r43_r159_images_newest_first(api: Api, records: World) -> None:
-    listed = [int(image["id"]) for image in api.get("images").json()["images"]]
-    assert listed == sorted(listed, reverse=True)
-    assert listed == [int(image["id"]) for image in api.get("images/detail").json()["images"]]
-    assert records.images["kernel"] in listed
-
-
-def test_r41_r47_r49_pages_of_images(api: Api, records: World) -> None:
-    whole = [image["id"] for image in api.get("images").json()["images"]]
-    pages, marker = [], ""
-    while page := api.get(f"images?limit=2{marker}").json()["images"]:
-        pages += [image["id"] for image in page]
-        marker = f"&marker={pages[-1]}"
-    assert pages == whole
-
-
-def test_r169_d43_d32_image_views(api: Api, records: World, database: Engine) -> None:
-    public = api.get(f"images/{records.images['public']}").json()["image"]
-    assert public["id"] == str(records.images["public"])
-    assert (public["status"], public["progress"]) == ("ACTIVE", 100)
-    assert public["metadata"] == {
-        "architecture": "amd64", "hp_image_type": "disk", "min_disk": 0, "min_ram": 0,
-        "owner": None, "project_id": "None",
-    }  # fmt: skip
-    with database.begin() as conn:
-        conn.execute(
-            text("UPDATE images SET source_server_uuid = 'u-u-i-d', kernel_id = :k WHERE id = :id"),
-            {"id": records.images["alpha"], "k": records.images["kernel"]},
-        )
-    private = api.get(f"images/{records.images['alpha']}").json()["image"]
-    assert private["metadata"] == {
-        "min_disk": "0", "min_ram": "0", "owner": ALPHA, "kernel_id": str(records.images["kernel"]),
-    }  # fmt: skip
-    assert private["server"]["id"] == "u-u-i-d"
-    saving = api.get(f"images/{records.images['saving']}").json()["image"]
-    assert (saving["status"], saving["progress"]) == ("SAVING", 0)
-
-
-@pytest.mark.parametrize("image_id", ["999", "x", "Ubuntu", "9" * 40])
-def test_d66_unknown_images(api: Api, image_id: str) -> None:
-    assert api.get(f"images/{image_id}").status_code == 404
-
-
-def test_deleted_images_are_gone(api: Api, records: World, database: Engine) -> None:
-    with database.begin() as conn:
-        conn.execute(text("UPDATE images SET deleted_at = now(), status = 'DELETED'"))
-    assert api.get("images").json() == {"images": []}
-    assert api.get(f"images/{records.images['public']}").status_code == 404
 
 
 def test_r32_d63_times() -> None:

@@ -92,6 +92,12 @@ PLACING = """
 """
 
 
+OWN_IMAGE = """
+    INSERT INTO images (zone_id, tenant_id, name, status, disk_format, checksum)
+    VALUES (:zone, :tenant, 'image-1', 'ACTIVE', 'qcow2', 'c') RETURNING id
+"""
+
+
 class Stage:
     """A tenant with a server that runs, as the examples suppose."""
 
@@ -103,8 +109,18 @@ class Stage:
         )
         assert made.status_code == 202, made.text
         self.server_id = made.json()["server"]["id"]
+        self.database = database
         with database.begin() as conn:
             self._place(conn)
+
+    def own_image(self) -> str:
+        """Path of an image of the tenant's own, with an item."""
+        values = {"zone": min(self.records.zones.values()), "tenant": ALPHA}
+        with self.database.begin() as conn:
+            image_id = conn.execute(text(OWN_IMAGE), values).scalar_one()
+        path = f"images/{image_id}"
+        assert self.api.post(f"{path}/metadata", {"metadata": {"key-1": "v"}}).status_code == 200
+        return path
 
     def _place(self, conn: Any) -> None:
         """What scheduler and agent would make true."""
@@ -137,6 +153,29 @@ def create(stage: Stage) -> httpx.Response:
 
 
 Call = Callable[[Stage], httpx.Response]
+
+
+def metadata_calls(noun: str, owner: Callable[[Stage], str]) -> dict[str, Call]:
+    """Calls on the metadata of what a path leads to."""
+    of = f"{noun}.metadata"
+
+    def call(name: str, method: str, below: str) -> Call:
+        def run(stage: Stage) -> httpx.Response:
+            body = request_body(f"{of}.{name}") if method in ("POST", "PUT") else None
+            return stage.api(method, f"{owner(stage)}/metadata{below}", body)
+
+        return run
+
+    return {
+        f"{of}.list": call("list", "GET", ""),
+        f"{of}.update": call("update", "POST", ""),
+        f"{of}.replace": call("replace", "PUT", ""),
+        f"{of}.item.show": call("item.show", "GET", "/key-1"),
+        f"{of}.item.set": call("item.set", "PUT", "/key-1"),
+        f"{of}.item.delete": call("item.delete", "DELETE", "/key-1"),
+    }
+
+
 CALLS: dict[str, Call] = {
     "versions.show": lambda s: s.api.get("/v1.1/", token=None),
     "extensions.list": lambda s: s.api.get("extensions"),
@@ -155,6 +194,9 @@ CALLS: dict[str, Call] = {
     "images.list": lambda s: s.api.get("images"),
     "images.detail": lambda s: s.api.get("images/detail"),
     "images.show": lambda s: s.api.get(f"images/{s.records.images['public']}"),
+    "images.delete": lambda s: s.api.delete(s.own_image()),
+    **metadata_calls("servers", lambda s: f"servers/{s.server_id}"),
+    **metadata_calls("images", lambda s: s.own_image()),
     "flavors.list": lambda s: s.api.get("flavors"),
     "flavors.detail": lambda s: s.api.get("flavors/detail"),
     "flavors.show": lambda s: s.api.get("flavors/103"),
