@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -54,6 +55,30 @@ class TestOneStatement:
         with world.engine.begin() as conn, statements(world.engine) as sent:
             assert read(conn, world.scope, many[0])
         assert len(sent) == 1
+
+    @pytest.mark.parametrize("listed", [images.list_brief, images.list_detail])
+    def test_images_whatever_is_asked_for(
+        self, world: World, listed: Callable[..., list[Any] | None]
+    ) -> None:
+        """R167, row 19: filters and marker make it neither more statements nor other text."""
+        world.rows(
+            "UPDATE images SET source_server_id = 7, source_server_uuid = 'u' RETURNING id"
+        )  # fmt: skip
+        newer = world.rows(
+            "INSERT INTO images (zone_id, name, status, disk_format, checksum, source_server_id,"
+            " source_server_uuid) SELECT zone_id, name, status, disk_format, checksum, 7, 'u'"
+            " FROM images WHERE id = :i RETURNING id", i=world.image,
+        )[0][0]  # fmt: skip
+        everything = images.Wanted(
+            source_server_id=7, source_server_uuid="u", name="mini", status="ACTIVE",
+            snapshots=True, changes_since=datetime(2012, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
+        for wanted in (images.EVERYTHING, everything):
+            with world.engine.begin() as conn, statements(world.engine) as sent:
+                found = listed(conn, world.scope, wanted, marker=newer, limit=10)
+            assert [image.id for image in found or []] == [world.image]
+            assert len(sent) == 1
+            assert "mini" not in sent[0]
 
     def test_a_detail_says_all(self, world: World, many: list[int]) -> None:
         with world.engine.begin() as conn:
