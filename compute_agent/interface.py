@@ -56,20 +56,24 @@ async def _with_secret(
 def serve(console: Console) -> None:
     """Serve from a thread of this process, as long as it lives."""
     threading.Thread(
-        target=asyncio.run, args=(_serve(console),), name="interface", daemon=True
+        target=asyncio.run, args=(listen(console),), name="interface", daemon=True
     ).start()
 
 
-async def _serve(console: Console) -> None:
+async def listen(console: Console) -> None:
+    """Serve until it is cancelled, as soon as the address is there and free."""
     address, port = settings().management_address, settings().agent_port
     runner = web.AppRunner(application(console), access_log=None)
     await runner.setup()
-    while True:
-        try:
-            await web.TCPSite(runner, address, port).start()
-        except OSError as error:  # the address is not there yet, or a predecessor still dies
-            _logger.warning("cannot listen yet", address=address, port=port, error=str(error))
-            await asyncio.sleep(_REST)
-        else:
-            _logger.info("interface listens", address=address, port=port)
-            await asyncio.Event().wait()
+    try:
+        while True:
+            try:
+                await web.TCPSite(runner, address, port).start()
+            except OSError as error:  # not there yet, or a predecessor still dies
+                _logger.warning("cannot listen yet", address=address, port=port, error=str(error))
+                await asyncio.sleep(_REST)
+            else:
+                _logger.info("interface listens", address=address, port=port)
+                await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
