@@ -12,17 +12,24 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TextIO
 
+from sqlalchemy import Engine
+
+from compute_agent import interface
 from compute_agent.create import CreatePlan
 from compute_agent.delete import delete_plan
 from compute_agent.driver import Driver
 from compute_agent.fake import FakeDriver
 from compute_agent.host import Host, boot_id
+from compute_agent.reboot import reboot_plan
+from compute_agent.rebuild import rebuild_plan
+from compute_agent.snapshot import SnapshotPlan
 from db import log
 from db.engine import engine
-from db.operations.runner import Locks, Runner
+from db.operations.runner import Locks, Plan, Runner
 from db.queries import agents
 from db.settings import settings
 from scheduler.nudge import nudge
@@ -58,6 +65,22 @@ def make_hosts(locks: Locks) -> list[Host]:
     return [Host(engine(), config.host_name, LibvirtDriver(), boot_id(), locks)]
 
 
+def plans(engine: Engine, driver_of: Callable[[str], Driver]) -> list[Plan]:
+    """All that an agent can do."""
+    return [
+        CreatePlan(engine, driver_of).plan,
+        reboot_plan(engine, driver_of),
+        rebuild_plan(engine, driver_of),
+        SnapshotPlan(engine, driver_of).plan,
+        delete_plan(driver_of),
+    ]
+
+
+def console_of(drivers: Iterable[Driver], server_id: int, size: int) -> bytes:
+    """End of a console, on whichever of this process' hosts the server is."""
+    return next((said for driver in drivers if (said := driver.console(server_id, size))), b"")
+
+
 def register_all(hosts: Sequence[Host]) -> None:
     """Register every host, waiting for database and hypervisor as long as it takes."""
     for host in hosts:
@@ -87,12 +110,13 @@ def main() -> None:
     locks = Locks()
     hosts = make_hosts(locks)
     drivers: dict[str, Driver] = {host.target: host.driver for host in hosts}
+    interface.serve(partial(console_of, list(drivers.values())))
     register_all(hosts)
     runner = Runner(
         engine(),
         owner=f"agent@{hosts[0].name}:{os.getpid()}",
         targets=list(drivers),
-        plans=[CreatePlan(engine(), drivers.__getitem__).plan, delete_plan(drivers.__getitem__)],
+        plans=plans(engine(), drivers.__getitem__),
         nudge=nudge,
         lease_seconds=settings().lease_seconds,
         threads=settings().agent_threads,

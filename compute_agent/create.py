@@ -11,11 +11,12 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine
 
 from compute_agent.driver import Driver
+from compute_agent.record import wanted
 from db.operations.errors import Fatal, HostFault, StepError
 from db.operations.queue import SCHEDULER, Lease, host_name
 from db.operations.runner import Done, Go, Plan, Result
 from db.queries import agents, progress
-from db.wanted import WantedServer
+from db.queries.ends import CREATE_TOO_LATE
 
 MOST_HOSTS = 3  # hosts that a create tries before it gives up
 
@@ -35,28 +36,22 @@ class CreatePlan:
                 "undoing": self._undo,
             },
             failed=self._failed,
+            too_late=CREATE_TOO_LATE,
             undo_steps=frozenset({"undoing"}),
         )
 
-    def _server(self, lease: Lease) -> WantedServer:
-        with self._engine.begin() as conn:
-            server = progress.wanted(conn, lease.subject_id)
-        if server is None:
-            raise Fatal(f"Server {lease.subject_id} has no address")
-        return server
-
     def _network(self, lease: Lease) -> Result:
-        server = self._server(lease)
+        server = wanted(self._engine, lease)
         self._driver_of(lease.target).plug(server)
         addresses = [server.fixed_address, *server.public_addresses]
         return self._next(lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}")
 
     def _map_disks(self, lease: Lease) -> Result:
-        self._driver_of(lease.target).build_disks(self._server(lease))
+        self._driver_of(lease.target).build_disks(wanted(self._engine, lease))
         return self._next(lease, "spawning", "Disks ready")
 
     def _spawn(self, lease: Lease) -> Result:
-        self._driver_of(lease.target).spawn(self._server(lease))
+        self._driver_of(lease.target).spawn(wanted(self._engine, lease))
         return Done("Running", also=lambda conn: progress.become_active(conn, lease.subject_id))
 
     def _next(self, lease: Lease, step: str, message: str) -> Go:

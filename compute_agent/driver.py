@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
+
+Still = Callable[[], None]  # raises when the work is not wanted any more
 
 
 class PowerState(StrEnum):
@@ -49,6 +52,27 @@ class Driver(Protocol):
 
     def build_disks(self, server: WantedServer) -> None:
         """Root and ephemeral disks."""
+
+    def fetch_images(self, server: WantedServer) -> None:
+        """All that the server boots from is on the host; nothing of the server changes."""
+
+    def rebuild_disks(self, server: WantedServer) -> None:
+        """Disks as :meth:`build_disks` makes them, new: what was on them is gone (R150)."""
+
+    def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
+        """Copy of the root disk as it is now, kept for the image; the guest goes on.
+
+        ``still`` is called again and again; what it raises ends the work.
+        """
+
+    def upload_snapshot(self, server_id: int, image_id: int, still: Still) -> StoredBytes:
+        """That copy is in the image store."""
+
+    def discard_snapshots(self, server_id: int) -> None:
+        """No copy of the server's disk is left here, and none is being made."""
+
+    def console(self, server_id: int, size: int) -> bytes:
+        """The last ``size`` bytes at most that the guest wrote to its console (R207)."""
 
     def erase(self, server_id: int) -> None:
         """The server's directory with its disks is gone."""

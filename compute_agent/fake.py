@@ -5,9 +5,16 @@ Queues, leases, claims and records are the real ones; only the effects are a dic
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from compute_agent.driver import HostResources, PowerState
+from compute_agent import process
+from compute_agent.disks.upload import upload
+from compute_agent.driver import HostResources, PowerState, Still
+from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
+
+_DISK_BYTES = 1 << 20
 
 
 class FakeDriver:
@@ -18,6 +25,7 @@ class FakeDriver:
         self._plugged: set[int] = set()
         self._disks: set[int] = set()
         self._domains: dict[int, PowerState] = {}
+        self._snapshots: dict[int, bytes] = {}  # by server
 
     def prepare_host(self, network: WantedNetwork | None) -> None:
         """Nothing to prepare."""
@@ -41,10 +49,54 @@ class FakeDriver:
         with self._lock:
             self._disks.add(server.id)
 
+    def fetch_images(self, server: WantedServer) -> None:
+        """Images are not needed here."""
+
+    def rebuild_disks(self, server: WantedServer) -> None:
+        """Remember the disks."""
+        self.build_disks(server)
+
+    def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
+        """Remember an empty disk: a small qcow2, but a real one."""
+        still()
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "disk.qcow2"
+            process.run(
+                ["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(_DISK_BYTES)],
+                timeout=60, limits=process.QEMU_IMG,
+            )  # fmt: skip
+            with self._lock:
+                self._snapshots[server_id] = path.read_bytes()
+
+    def upload_snapshot(self, server_id: int, image_id: int, still: Still) -> StoredBytes:
+        """What was remembered, or made again after a restart, goes to the real image store."""
+        with self._lock:
+            known = server_id in self._snapshots
+        if not known:
+            self.take_snapshot(server_id, image_id, still)
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "disk.qcow2"
+            path.write_bytes(self._snapshots[server_id])
+            return upload(path, still)
+
+    def discard_snapshots(self, server_id: int) -> None:
+        """Forget the copy."""
+        with self._lock:
+            self._snapshots.pop(server_id, None)
+
+    def console(self, server_id: int, size: int) -> bytes:
+        """Say what this is."""
+        with self._lock:
+            power = self._domains.get(server_id)
+        if power is None:
+            return b""
+        return f"Server {server_id} is on a fake host, which boots nothing.\n".encode()[-size:]
+
     def erase(self, server_id: int) -> None:
         """Forget the disks."""
         with self._lock:
             self._disks.discard(server_id)
+            self._snapshots.pop(server_id, None)
 
     def spawn(self, server: WantedServer) -> None:
         """Remember the domain as running."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from compute_agent import network, serverdir
-from compute_agent.disks import console, disks
+from compute_agent.disks import console, disks, snapshot
 from compute_agent.disks.cache import ImageCache
+from compute_agent.disks.upload import upload
 from compute_agent.domain import virtualization
 from compute_agent.domain.connection import Connection
 from compute_agent.domain.domain import Domains
-from compute_agent.driver import HostResources, PowerState
+from compute_agent.driver import HostResources, PowerState, Still
+from compute_agent.errors import HostFault
+from db.queries.image_changes import StoredBytes
 from db.settings import settings
 from db.wanted import WantedNetwork, WantedServer
 
@@ -46,6 +50,35 @@ class LibvirtDriver:
     def build_disks(self, server: WantedServer) -> None:
         """Image in the cache, root and ephemeral disk."""
         disks.build(server, self._cache)
+
+    def fetch_images(self, server: WantedServer) -> None:
+        """Images in the cache."""
+        disks.fetch_images(server, self._cache)
+
+    def rebuild_disks(self, server: WantedServer) -> None:
+        """Root and ephemeral disk made anew."""
+        disks.rebuild(server, self._cache)
+
+    def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
+        """Copy of the root disk beside it, by qemu while the guest runs."""
+        snapshot.take(server_id, image_id, partial(self._domains.copy_root, server_id), still)
+
+    def upload_snapshot(self, server_id: int, image_id: int, still: Still) -> StoredBytes:
+        """That copy is in the image store. Raises HostFault when it is lost."""
+        try:
+            return upload(snapshot.path_of(server_id, image_id), still)
+        except OSError as error:
+            raise HostFault(f"cannot read the snapshot: {error}") from error
+
+    def discard_snapshots(self, server_id: int) -> None:
+        """No such file, and no job of an agent that was killed still writes to one."""
+        if snapshot.leftovers(server_id):
+            self._domains.end_copy(server_id)
+            snapshot.discard(server_id)
+
+    def console(self, server_id: int, size: int) -> bytes:
+        """End of the console log."""
+        return console.tail(server_id, size)
 
     def erase(self, server_id: int) -> None:
         """The server's directory with its disks is gone."""

@@ -15,7 +15,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compute_agent.errors import HostFault, Retry
@@ -34,6 +35,9 @@ class Limits:
 
 #: For qemu-img on images that came from outside (OSSA-2016-012).
 QEMU_IMG = Limits(address_space=1024 * _MIB, cpu_seconds=60)
+#: For qemu-img that copies a whole disk.
+COPY = Limits(address_space=1024 * _MIB, cpu_seconds=3600)
+_LOOK = 1.0  # seconds between two looks whether a program is still wanted
 
 
 def run(
@@ -42,11 +46,13 @@ def run(
     timeout: float,
     input: str | None = None,
     limits: Limits | None = None,
+    still: Callable[[], None] | None = None,
 ) -> str:
     """Run ``argv`` and return what it wrote to its standard output.
 
-    ``timeout`` is in seconds. Raises Retry when time ran out, HostFault when the program is
-    missing or ends with another status than 0; both carry the end of its standard error.
+    ``timeout`` is in seconds. ``still`` is called every second; what it raises ends the program.
+    Raises Retry when time ran out, HostFault when the program is missing or ends with another
+    status than 0; both carry the end of its standard error.
     """
     process = subprocess.Popen(
         _wrapped(argv, limits),
@@ -59,7 +65,10 @@ def run(
         start_new_session=True,
     )
     try:
-        output, complaint = process.communicate(input, timeout=timeout)
+        if still is None:
+            output, complaint = process.communicate(input, timeout=timeout)
+        else:
+            output, complaint = _watched(process, timeout, still)
     except subprocess.TimeoutExpired:
         complaint = _kill(process)
         raise Retry(f"{_shown(argv)} did not end in {timeout:g} s{_tail(complaint)}") from None
@@ -69,6 +78,20 @@ def run(
     if process.returncode != 0:
         raise HostFault(f"{_shown(argv)} failed ({process.returncode}){_tail(complaint)}")
     return output
+
+
+def _watched(
+    process: subprocess.Popen[str], timeout: float, still: Callable[[], None]
+) -> tuple[str, str]:
+    """Output and complaint of a program, with a look every second whether it is still wanted."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return process.communicate(timeout=max(min(_LOOK, end - time.monotonic()), 0))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= end:
+                raise
+        still()
 
 
 def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:

@@ -8,8 +8,9 @@ functions that operations call. Rules:
 - What belongs to a server **without any row stays and is reported**: a restored backup must not
   wipe a fleet.
 - A guest that shut itself down becomes STOPPED. After a restart of the host itself (a new boot id)
-  guests that were ACTIVE are started again; a guest that crashed is started again too, ever more
-  slowly, and left STOPPED when it does nothing but crash. The server's timeline says so.
+  guests that were ACTIVE are started again, each once, as soon as no operation has it in hand; a
+  guest that crashed is started again too, ever more slowly, and left STOPPED when it does nothing
+  but crash. The server's timeline says so.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Restarts:
         self.times.setdefault(server_id, []).append(time.monotonic())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reconciler:
     """Reconcile of one host."""
 
@@ -65,6 +66,8 @@ class Reconciler:
     driver: Driver
     locks: Locks
     restarts: Restarts = field(default_factory=Restarts)
+    lost: set[int] = field(default_factory=set)  # whose guests a restart of the host ended
+    lost_known: bool = False
 
     def prepare(self) -> None:
         """What is the host's own: bridge, base rules, connection."""
@@ -76,15 +79,19 @@ class Reconciler:
         """One round; whether all of it is true now. One failing server stops no other."""
         self.prepare()
         with self.engine.begin() as conn:
+            active = progress.active_on_host(conn, self.host)
             wanted = progress.wanted_on_host(conn, self.host)
+        if host_restarted and not self.lost_known:
+            self.lost, self.lost_known = active, True
+        self.lost &= active
         powers, whole = self.driver.power_states(), True
         for server in wanted:
             power = powers.get(server.id, PowerState.SHUTOFF)
-            whole &= self._guarded(server.id, partial(self._keep, server.id, power, host_restarted))
+            whole &= self._guarded(server.id, partial(self._keep, server.id, power))
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
             whole &= self._guarded(server_id, partial(self._judge, server_id))
-        return whole
+        return whole and not self.lost
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
         try:
@@ -95,25 +102,29 @@ class Reconciler:
             return False
         return True
 
-    def _keep(self, server_id: int, seen: PowerState, host_restarted: bool) -> None:
-        """A server that belongs here: network whole, power as it should be."""
+    def _keep(self, server_id: int, seen: PowerState) -> None:
+        """A server that belongs here: network whole, power as it should be, no copies of disks."""
         with self.engine.begin() as conn:
             fate = progress.fates(conn, self.host, [server_id]).get(server_id)
             server = progress.wanted(conn, server_id)
         if fate is None or fate.busy or fate.deleted or not fate.here or server is None:
             return
         self.driver.plug(server)
+        self.driver.discard_snapshots(server_id)
         power = seen
         if power != PowerState.RUNNING:  # again, now that nothing else acts on the server
             power = self.driver.power_states().get(server_id, PowerState.SHUTOFF)
-        lost = power == PowerState.CRASHED or (power == PowerState.SHUTOFF and host_restarted)
+        by_host = server_id in self.lost
+        lost = power == PowerState.CRASHED or (power == PowerState.SHUTOFF and by_host)
         if lost and fate.vm_state == "ACTIVE":
-            wait = 0.0 if host_restarted else self.restarts.next_in(server_id)
+            wait = 0.0 if by_host else self.restarts.next_in(server_id)
             if wait is not None:
                 if wait <= 0:
                     self._start_again(server, power)
                 return
             _logger.error("guest does nothing but crash", server=server_id)
+        else:
+            self.lost.discard(server_id)
         with self.engine.begin() as conn:
             if progress.see_power(conn, server_id, power):
                 self._tell(conn, server_id, f"The guest is {power}", "info")
@@ -122,6 +133,7 @@ class Reconciler:
         self.restarts.note(server.id)
         self.driver.build_disks(server)
         self.driver.spawn(server)
+        self.lost.discard(server.id)
         with self.engine.begin() as conn:
             progress.see_power(conn, server.id, PowerState.RUNNING)
             self._tell(conn, server.id, f"The guest was {was} and is started again", "warning")

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from db import log
+from db import image_store, log
 from db.engine import engine
 from db.operations.queue import SCHEDULER
 from db.operations.runner import Runner
@@ -15,6 +15,7 @@ from scheduler.nudge import nudge
 from scheduler.worker import Worker
 
 THREADS = 4
+STORE_REST = 3600.0  # seconds that new bytes may wait in the image store for their image
 
 
 def sweep_once() -> None:
@@ -22,10 +23,13 @@ def sweep_once() -> None:
     config = settings()
     with engine().begin() as conn:
         if sweep.lead(conn):
-            sweep.fail_overdue_creates(conn, grace=config.silent_seconds)
+            sweep.fail_overdue(conn, grace=config.silent_seconds)
             sweep.forget_on_silent_hosts(conn, silent=config.silent_seconds)
             sweep.drop_expired_tokens(conn)
             sweep.drop_expired_keys(conn)
+    with engine().begin() as conn:
+        if sweep.lead(conn):
+            image_store.sweep(conn, config.image_store, rest=STORE_REST)
 
 
 def main() -> None:

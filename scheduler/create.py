@@ -8,6 +8,7 @@ from db.operations.errors import Fatal, StepError
 from db.operations.queue import Lease, host_target
 from db.operations.runner import Decide, Done, Go, Plan, Result
 from db.queries import addresses, placement, progress
+from db.queries.ends import CREATE_TOO_LATE
 from db.queries.placement import Candidate, Needs
 from db.settings import settings
 from scheduler.weights import best_first, room_after
@@ -45,7 +46,7 @@ def _counts(refused: dict[str, int]) -> str:
 
 def create_plan() -> Plan:
     """The scheduler's plan of create."""
-    return Plan("create", {"scheduling": _schedule}, failed=_failed)
+    return Plan("create", {"scheduling": _schedule}, failed=_failed, too_late=CREATE_TOO_LATE)
 
 
 def _schedule(lease: Lease) -> Result:

@@ -31,6 +31,7 @@ print(
             "taps": hexadecimal(r"tap-([0-9a-f]+)", output("ip", "-o", "link")),
             "rules": hexadecimal(r"tap-([0-9a-f]+)", rules),
             "directories": decimal(r"(?m)^(\d+)$", directories),
+            "snapshots": sorted(map(str, (state / "servers").glob("*/snapshot-*"))),
             "dhcp": sorted(set(re.findall(r"10\.0\.\d+\.\d+", dhcp))),
             "proxies": output("ip", "neigh", "show", "proxy").split("\n")[:-1],
         }

@@ -199,7 +199,8 @@ class Client:
 
         def look() -> tuple[dict[str, Any] | None] | None:
             server = self.show(server_id)
-            return (server,) if server is None or "(" not in server["status"] else None
+            busy = server is not None and ("(" in server["status"] or server["status"] == "REBUILD")
+            return None if busy else (server,)
 
         return eventually(look, f"server {server_id} settles")[0]
 

@@ -16,16 +16,20 @@ HELD_BY_GONE = """
      WHERE s.deleted_at IS NOT NULL
     UNION ALL SELECT s.id, 'fixed address' FROM fixed_addresses f
      JOIN servers s ON s.id = f.server_id
-     WHERE s.deleted_at IS NOT NULL OR s.vm_state = 'ERROR'
+     WHERE s.deleted_at IS NOT NULL OR s.host_id IS NULL
     UNION ALL SELECT s.id, 'public address' FROM public_addresses p
-     JOIN servers s ON s.id = p.server_id WHERE s.deleted_at IS NOT NULL OR s.vm_state = 'ERROR'
+     JOIN servers s ON s.id = p.server_id WHERE s.deleted_at IS NOT NULL OR s.host_id IS NULL
     UNION ALL SELECT n.id, 'name' FROM server_names n
      WHERE NOT EXISTS (SELECT 1 FROM servers s WHERE s.name_id = n.id)
 """
+UNFINISHED_IMAGES = "SELECT id FROM images WHERE status = 'SAVING' AND deleted_at IS NULL"
+CHECKSUMS = "SELECT DISTINCT checksum FROM images WHERE status = 'ACTIVE' AND deleted_at IS NULL"
+# A server in ERROR that has a host keeps what it has there, whole or not.
 ON_HOST = """
-    SELECT s.id, host(f.address) AS fixed FROM servers s JOIN hosts h ON h.id = s.host_id
+    SELECT s.id, host(f.address) AS fixed, s.vm_state <> 'ERROR' AS whole
+    FROM servers s JOIN hosts h ON h.id = s.host_id
     JOIN fixed_addresses f ON f.server_id = s.id
-    WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'
+    WHERE h.name = :host AND s.deleted_at IS NULL
 """
 
 
@@ -38,9 +42,19 @@ def balance(lab: Lab) -> None:
         held = (row.used_vcpus, row.used_ram_mb, row.used_disk_gb)
         assert held == (row.vcpus, row.ram_mb, row.disk_gb), row
     assert lab.rows(HELD_BY_GONE) == []
+    assert lab.rows(UNFINISHED_IMAGES) == []
+    for row in lab.rows(CHECKSUMS):
+        assert (lab.state / "images" / row.checksum).exists(), row
     for host in lab.hosts:
-        wanted = lab.rows(ON_HOST, host=host)
-        ids, found = sorted(row.id for row in wanted), lab.inventory(host)
-        for kind in ("domains", "taps", "rules", "directories"):
-            assert found[kind] == ids, (host, kind, found[kind], ids)
-        assert found["dhcp"] == sorted(row.fixed for row in wanted), host
+        on_host(lab, host)
+
+
+def on_host(lab: Lab, host: str) -> None:
+    """Assert that a host has what its servers need, and nothing else."""
+    rows, found = lab.rows(ON_HOST, host=host), lab.inventory(host)
+    some, all_ = {row.id for row in rows if row.whole}, {row.id for row in rows}
+    for kind in ("domains", "taps", "rules", "directories"):
+        assert some <= set(found[kind]) <= all_, (host, kind, found[kind], rows)
+    some, all_ = {row.fixed for row in rows if row.whole}, {row.fixed for row in rows}
+    assert some <= set(found["dhcp"]) <= all_, (host, found["dhcp"], rows)
+    assert found["snapshots"] == [], host

@@ -1,4 +1,4 @@
-"""The internal interface: image bytes for hosts, on the management network only.
+"""The internal interface: image bytes for and from hosts, on the management network only.
 
 The middleware shows these paths to the internal socket alone. Whoever asks for bytes must know the
 secret of the settings.
@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from api.auth import refused
 from api.database import read
 from api.faults import NotFound
+from api.internal import upload
 from db.queries import identity
 from db.settings import settings
 
@@ -53,6 +54,17 @@ async def get_image(request: Request, checksum: str) -> Response:
     if found is None:
         raise NotFound
     return FileResponse(path, stat_result=found, media_type="application/octet-stream")
+
+
+@router.put("/images/{checksum}")
+async def put_image(request: Request, checksum: str) -> Response:
+    """Keep a qcow2 that stands alone under its SHA-256, once it arrived whole and was inspected."""
+    _check_secret(request)
+    if not _CHECKSUM.fullmatch(checksum):
+        raise NotFound
+    size = upload.declared_size(request.headers.get("content-length"))
+    virtual_size = await upload.keep(request.stream(), checksum, size)
+    return JSONResponse({"size": size, "virtual_size": virtual_size}, 201)
 
 
 @router.get("/health")

@@ -2,7 +2,8 @@
 
 A disk is made under another name and renamed when it was verified, so a file with a disk's name is
 a complete disk, which is never made again: a second run of the step must not wipe what the guest
-has written. The format of every disk is stated, never probed (OSSA-2015-014 and its kin).
+has written. Only :func:`rebuild` replaces disks, while the guest is off. The format of every disk
+is stated, never probed (OSSA-2015-014 and its kin).
 """
 
 import json
@@ -10,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from compute_agent import process
 from compute_agent.disks import places
@@ -26,20 +28,36 @@ def build(server: WantedServer, cache: ImageCache) -> None:
     """Make what the server boots from: root disk, ephemeral disk, kernel, ramdisk, console log.
 
     Idempotent. Raises Retry, HostFault or Fatal as :meth:`ImageCache.fetch` and
-    :func:`compute_agent.process.run` do.
+    :func:`compute_agent.process.run` do, and HostFault when the root disk is another image's.
     """
-    base = cache.fetch(server.image)
-    for image in (server.kernel, server.ramdisk):
-        if image is not None:
-            cache.fetch(image)
+    base = fetch_images(server, cache)
     places.make_passable(places.servers_directory())
     directory = places.make_passable(places.server_directory(server.id))
-    _make(directory / places.ROOT_DISK, lambda new: _make_root(new, server, base))
+    root = directory / places.ROOT_DISK
+    _make(root, lambda new: _make_root(new, server, base))
+    _check_base(root, base)
     if server.disk_gb > 0:
         _make(directory / places.EPHEMERAL_DISK, lambda new: _make_ephemeral(new, server.disk_gb))
     console = directory / places.CONSOLE_LOG
     console.touch()
     places.give_to_qemu(console, 0o640)
+
+
+def fetch_images(server: WantedServer, cache: ImageCache) -> Path:
+    """All images that the server boots from are on this host; the path of its root's."""
+    base = cache.fetch(server.image)
+    for image in (server.kernel, server.ramdisk):
+        if image is not None:
+            cache.fetch(image)
+    return base
+
+
+def rebuild(server: WantedServer, cache: ImageCache) -> None:
+    """Both disks are new; what the guest had written is gone. The guest is off."""
+    directory = places.server_directory(server.id)
+    for name in (places.ROOT_DISK, places.EPHEMERAL_DISK):
+        (directory / name).unlink(missing_ok=True)
+    build(server, cache)
 
 
 def root_bytes(server: WantedServer) -> int:
@@ -100,13 +118,30 @@ def _make_ephemeral(new: Path, gigabytes: int) -> None:
     _verify(new, gigabytes * GIB, None, None)
 
 
+def _check_base(root: Path, base: Path) -> None:
+    """Raise HostFault when a disk lies on another image, as after a rebuild that was broken off.
+
+    Its guest would read a mixture of the two. The images' directory may have moved.
+    """
+    found = Path(info(root).get("backing-filename", "")).name
+    if found != base.name:
+        raise HostFault(f"{root} is of image {found or 'none'}, not of {base.name}")
+
+
+def info(disk: Path) -> dict[str, Any]:
+    """What a qcow2 says of itself, also while a guest writes to it."""
+    said = _qemu_img("info", "--force-share", "-f", "qcow2", "--output", "json", disk)
+    facts: dict[str, Any] = json.loads(said)
+    return facts
+
+
 def _verify(disk: Path, size: int, image: WantedImage | None, base: Path | None) -> None:
     """Raise HostFault unless the disk is a qcow2 of ``size`` bytes on top of ``base`` alone."""
-    info = json.loads(_qemu_img("info", "-f", "qcow2", "--output", "json", disk))
+    facts = info(disk)
     found = (
-        info["virtual-size"],
-        info.get("backing-filename"),
-        info.get("backing-filename-format"),
+        facts["virtual-size"],
+        facts.get("backing-filename"),
+        facts.get("backing-filename-format"),
     )
     wanted = (
         -(-size // 512) * 512,  # whole sectors

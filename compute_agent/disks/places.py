@@ -1,7 +1,8 @@
 """Where a host keeps what belongs to a server, and who may open it.
 
     <state_dir>/images/<checksum>       the image cache, read-only
-    <state_dir>/servers/<id>/           root.qcow2, ephemeral.qcow2, console.log, server.json
+    <state_dir>/servers/<id>/           root.qcow2, ephemeral.qcow2, console.log, server.json,
+                                        snapshot-<image>.qcow2 while an image is made of it
     <state_dir>/trash/                  servers' directories on their way out
 
 qemu runs as an unprivileged user (``libvirt_user``) and libvirt changes no owner: what qemu must

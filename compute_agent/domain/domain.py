@@ -10,16 +10,17 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import libvirt
 
 from compute_agent.disks import places
 from compute_agent.disks.cache import ImageCache
-from compute_agent.domain import virtualization
+from compute_agent.domain import backup, virtualization
 from compute_agent.domain.connection import Connection
 from compute_agent.domain.xml import NAMESPACE, GuestFiles, domain_xml, marked_id
-from compute_agent.driver import PowerState
+from compute_agent.driver import PowerState, Still
 from compute_agent.errors import HostFault, Retry
 from db import log
 from db.wanted import WantedServer
@@ -74,6 +75,25 @@ class Domains:
                 if found == server_id:
                     _remove(domain)
                     _logger.info("guest removed", server=server_id)
+
+    def copy_root(self, server_id: int, target: Path, still: Still) -> bool:
+        """Copy the root disk of the server's running guest; False when no guest runs.
+
+        Raises as :func:`compute_agent.domain.backup.copy_disk`.
+        """
+        with self._connection.use() as libvirtd:
+            for domain, found in _ours(libvirtd):
+                if found == server_id and domain.isActive():
+                    backup.copy_disk(domain, "vda", target, still)
+                    return True
+        return False
+
+    def end_copy(self, server_id: int) -> None:
+        """Nobody copies a disk of the server's guest."""
+        with self._connection.use() as libvirtd:
+            for domain, found in _ours(libvirtd):
+                if found == server_id:
+                    backup.end_job(domain)
 
     def power_states(self) -> dict[int, PowerState]:
         """Power states of our domains by server id."""

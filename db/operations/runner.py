@@ -93,6 +93,7 @@ class Plan:
     kind: str
     steps: Mapping[str, Step]
     failed: Callable[[Lease, StepError], Result] | None = None
+    too_late: str | None = None  # for the tenant, when the deadline was missed
     undo_steps: frozenset[str] = frozenset()  # steps that deadlines and failures do not stop
 
 
@@ -234,7 +235,7 @@ class Runner:
             return self._commit(lease, Done("Cancelled by delete", outcome="cancelled"))
         try:
             if held.overdue and plan.failed and lease.step not in plan.undo_steps:
-                raise Fatal("The deadline passed", "The server could not be created in time.")
+                raise Fatal("The deadline passed", plan.too_late)
             faults.stop_here(lease.kind, lease.step, "before")
             faults.fail(lease.kind, lease.step)
             step = plan.steps[lease.step]

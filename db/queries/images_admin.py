@@ -46,14 +46,20 @@ _DELETE = text("""
            updated_at = clock_timestamp()
     WHERE id = :id
 """)
-# A live server may need its image's bytes again, on another host.
-_NEEDED = text("""
-    SELECT EXISTS (SELECT 1 FROM images WHERE checksum = :checksum AND deleted_at IS NULL)
-        OR EXISTS (SELECT 1 FROM servers s JOIN images i ON i.id = s.image_id
-                   WHERE s.deleted_at IS NULL
-                     AND (i.checksum = :checksum
-                          OR i.kernel_id IN (SELECT id FROM images WHERE checksum = :checksum)
-                          OR i.ramdisk_id IN (SELECT id FROM images WHERE checksum = :checksum)))
+# A live server may need its image's bytes again, on another host; a snapshot on its way to ACTIVE
+# has its bytes in the store before its image says so.
+_UNNEEDED = text("""
+    SELECT c.checksum FROM unnest(CAST(:checksums AS text[])) AS c(checksum)
+    WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.checksum = c.checksum AND i.deleted_at IS NULL)
+      AND NOT EXISTS (
+          SELECT 1 FROM images part
+          JOIN images i ON part.id IN (i.id, i.kernel_id, i.ramdisk_id)
+          JOIN servers s ON s.image_id = i.id
+          WHERE part.checksum = c.checksum AND s.deleted_at IS NULL)
+      AND NOT EXISTS (
+          SELECT 1 FROM operations o WHERE o.finished_at IS NULL AND o.kind = 'snapshot'
+             AND o.params ->> 'checksum' = c.checksum)
+    ORDER BY c.checksum
 """)
 
 
@@ -166,6 +172,9 @@ def delete(conn: Connection, image_id: int) -> str | None:
     return str(row.checksum or "")
 
 
-def needed(conn: Connection, checksum: str) -> bool:
-    """Whether an image or a live server still needs the stored bytes. Under :func:`lock_bytes`."""
-    return bool(conn.execute(_NEEDED, {"checksum": checksum}).scalar_one())
+def unneeded(conn: Connection, checksums: list[str]) -> list[str]:
+    """Those whose stored bytes no image, live server or running snapshot needs, in order.
+
+    It stays so under :func:`lock_bytes`.
+    """
+    return list(conn.execute(_UNNEEDED, {"checksums": checksums}).scalars())

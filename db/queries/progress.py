@@ -82,6 +82,10 @@ _WANTED_ON_HOST = text(f"""{_WANTED} JOIN hosts h ON h.id = s.host_id
       AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
                       AND o.subject_id = s.id AND o.finished_at IS NULL)
     ORDER BY s.id""")
+_ACTIVE_ON_HOST = text("""
+    SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
+    WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state = 'ACTIVE'
+""")
 _FATE = text("""
     SELECT s.id, s.deleted_at IS NOT NULL AS deleted, coalesce(h.name = :host, false) AS here,
            s.vm_state,
@@ -128,6 +132,11 @@ def wanted(conn: Connection, server_id: int) -> WantedServer | None:
 def wanted_on_host(conn: Connection, host_name: str) -> list[WantedServer]:
     """Servers that the host must have as they are, without those in the hands of an operation."""
     return [_wanted(row) for row in conn.execute(_WANTED_ON_HOST, {"host": host_name})]
+
+
+def active_on_host(conn: Connection, host_name: str) -> set[int]:
+    """Ids of the servers whose guests run on a host, or should."""
+    return set(conn.execute(_ACTIVE_ON_HOST, {"host": host_name}).scalars())
 
 
 def fates(conn: Connection, host_name: str, ids: list[int]) -> dict[int, Any]:

@@ -139,7 +139,7 @@ def request_reboot(
     _set_task(conn, server_id, "rebooting")
     return _enqueue(
         conn, scope, row, action="reboot", kind="reboot", step="powering_off", params={},
-        deadline_seconds=deadline_seconds,
+        message="Reboot accepted", deadline_seconds=deadline_seconds,
     )  # fmt: skip
 
 
@@ -169,7 +169,8 @@ def request_rebuild(
         raise NoRoom(str(wanted.disk_gb))
     return _enqueue(
         conn, scope, row, action="rebuild", kind="rebuild", step="rebuilding",
-        params={"former_image": row.image_id}, deadline_seconds=deadline_seconds,
+        params={"former_image": row.image_id}, message="Rebuild accepted",
+        deadline_seconds=deadline_seconds,
     )  # fmt: skip
 
 
@@ -191,7 +192,8 @@ def request_create_image(
     )  # fmt: skip
     requested = _enqueue(
         conn, scope, row, action="createImage", kind="snapshot", step="image_snapshot",
-        params={"image": image_id}, deadline_seconds=deadline_seconds,
+        params={"image": image_id}, message=f"Image {image_id} accepted",
+        deadline_seconds=deadline_seconds,
     )  # fmt: skip
     return RequestedSnapshot(requested.target, requested.operation_id, image_id)
 
@@ -245,7 +247,7 @@ def _check_image(conn: Connection, scope: Scope, row: Row[Any], image_id: int) -
 
 def _enqueue(
     conn: Connection, scope: Scope, row: Row[Any], *, action: Action, kind: str, step: str,
-    params: dict[str, Any], deadline_seconds: float,
+    params: dict[str, Any], message: str, deadline_seconds: float,
 ) -> Requested:  # fmt: skip
     """The operation, for the server's host. Raises NotNow while another one has the server."""
     host = progress.host_of(conn, row.id)
@@ -259,6 +261,5 @@ def _enqueue(
         )  # fmt: skip
     except InProgress:
         raise _not_now(row, action, because_of_task=True) from None
-    message = f"{action[0].upper()}{action[1:]} accepted"
     queue.event(conn, operation_id, step=step, actor="api", message=message)
     return Requested(target, operation_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
@@ -20,8 +21,8 @@ _END = text("""
            lease_owner = NULL, lease_until = NULL WHERE id = :id
 """)
 _OVERDUE = text("""
-    SELECT o.id, o.subject_id, o.step FROM operations o
-    WHERE o.finished_at IS NULL AND o.kind = 'create' AND o.subject_kind = 'server'
+    SELECT o.id, o.subject_id AS server_id, o.kind, o.step, o.params FROM operations o
+    WHERE o.finished_at IS NULL AND o.kind <> 'delete' AND o.subject_kind = 'server'
       AND o.deadline < clock_timestamp() - make_interval(secs => :grace)
       AND (o.lease_until IS NULL OR o.lease_until < clock_timestamp())
     ORDER BY o.id LIMIT 100
@@ -41,6 +42,17 @@ _ON_SILENT_HOSTS = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """An operation on a server that nobody ends."""
+
+    id: int
+    server_id: int
+    kind: str
+    step: str
+    params: dict[str, Any]
+
+
 def lock(conn: Connection, server_id: int) -> None:
     """Lock a server and its tenant, which come before operations in the lock order."""
     conn.execute(_LOCK, {"id": server_id})
@@ -57,9 +69,9 @@ def end_unheld(conn: Connection, server_id: int) -> Literal["none", "ended", "he
     return "ended"
 
 
-def overdue_creates(conn: Connection, grace: float) -> list[tuple[int, int, str]]:
-    """Creates unheld ``grace`` seconds past their deadline: (operation, server, step)."""
-    return [(row.id, row.subject_id, row.step) for row in conn.execute(_OVERDUE, {"grace": grace})]
+def overdue(conn: Connection, grace: float) -> list[Overdue]:
+    """Operations unheld ``grace`` seconds past their deadline. Deletes have none."""
+    return [Overdue(*row) for row in conn.execute(_OVERDUE, {"grace": grace})]
 
 
 def fail_unheld(conn: Connection, operation_id: int, error: str) -> bool:

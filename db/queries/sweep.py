@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from db.operations import queue
-from db.queries import progress, server_changes, server_operations
+from db.queries import ends, server_changes, server_operations
 
 LEADER_KEY = 0x756E6465  # Postgres advisory lock of the sweeper
 
@@ -19,7 +19,6 @@ _EXPIRED_KEYS = text("""
 """)
 
 OVERDUE = "The deadline passed while the host was silent"
-OVERDUE_PUBLIC = "The server could not be created in time."
 
 
 def lead(conn: Connection) -> bool:
@@ -27,18 +26,18 @@ def lead(conn: Connection) -> bool:
     return bool(conn.execute(_LEAD, {"key": LEADER_KEY}).scalar_one())
 
 
-def fail_overdue_creates(conn: Connection, *, grace: float) -> int:
-    """End creates that sit on silent hosts past their deadline in ERROR.
+def fail_overdue(conn: Connection, *, grace: float) -> int:
+    """End operations on servers that sit on silent hosts past their deadline.
 
     What the host may still hold stays claimed until the host confirms that it is gone.
     """
     count = 0
-    for operation_id, server_id, step in server_operations.overdue_creates(conn, grace):
-        server_operations.lock(conn, server_id)
-        if server_operations.fail_unheld(conn, operation_id, OVERDUE):
-            progress.become_faulty(conn, server_id, OVERDUE_PUBLIC)
+    for late in server_operations.overdue(conn, grace):
+        server_operations.lock(conn, late.server_id)
+        if server_operations.fail_unheld(conn, late.id, OVERDUE):
+            ends.fail(conn, late.server_id, late.kind, late.step, late.params)
             queue.event(
-                conn, operation_id, step=step, actor="sweeper", message=OVERDUE, level="error"
+                conn, late.id, step=late.step, actor="sweeper", message=OVERDUE, level="error"
             )
             count += 1
     return count

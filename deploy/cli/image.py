@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from db import image_store
 from db.queries import images_admin
 from db.queries.images_admin import NewImage, StillUsed
 from db.queries.zones import ZoneSummary
@@ -155,7 +156,7 @@ def keep(incoming: store.Incoming, new: NewImage) -> int:
     """The bytes are stored under their checksum, and the image is there; returns its id."""
     with database.transaction() as conn:
         images_admin.lock_bytes(conn, incoming.checksum)
-        store.keep(incoming, settings().image_store)
+        image_store.place(incoming.path, incoming.checksum, settings().image_store)
         return images_admin.register(conn, new)
 
 
@@ -163,7 +164,7 @@ def drop_unneeded(checksum: str) -> None:
     """The bytes are gone unless an image or a live server needs them."""
     with database.transaction() as conn:
         images_admin.lock_bytes(conn, checksum)
-        if not images_admin.needed(conn, checksum):
+        if images_admin.unneeded(conn, [checksum]):
             (settings().image_store / checksum).unlink(missing_ok=True)
 
 

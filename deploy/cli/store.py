@@ -1,7 +1,6 @@
-"""Files come into the image store: copied, inspected, and named by their SHA-256.
+"""Files come from the operator to the image store: copied beside its files, and inspected.
 
-A file appears in the store whole, checked and by rename, or not at all. What was copied and then
-refused, or interrupted, is removed.
+What was copied and then refused, or interrupted, is removed.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from rich.progress import (
 )
 
 from db.image_format import ImageFacts, ImageRefusedError, inspect_image
+from db.image_store import INCOMING
 from deploy.cli.errors import Refused
 
 _CHUNK = 1 << 20
 _QCOW2_MAGIC = b"QFI\xfb"
-_INCOMING = ".incoming-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def copied(source: str, store: Path) -> Iterator[Incoming]:
         free = shutil.disk_usage(store).free
         if size is not None and size > free:
             raise Refused(f"{source} has {size} bytes and {store} has room for {free}.")
-        descriptor, name = tempfile.mkstemp(prefix=_INCOMING, dir=store)
+        descriptor, name = tempfile.mkstemp(prefix=INCOMING, dir=store)
         path = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as target:
@@ -79,19 +78,6 @@ def inspected(incoming: Incoming, disk_format: str | None) -> ImageFacts:
         return inspect_image(incoming.path, disk_format)
     except ImageRefusedError as error:
         raise Refused(f"The image is refused: {error}.") from error
-
-
-def keep(incoming: Incoming, store: Path) -> None:
-    """The file has its name in the store. One of the same content that is there stays."""
-    final = store / incoming.checksum
-    if final.exists() and final.stat().st_size == incoming.size:
-        return
-    incoming.path.replace(final)
-    directory = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 @contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.settings import settings
 from tests.api.client import Api
 from tests.api.world import ALPHA, BASE
 
@@ -71,3 +76,96 @@ def test_each_socket_sees_its_own_paths_only(api: Api, image: bytes) -> None:
 def test_health(api: Api) -> None:
     answer = fetch(api, path="/internal/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+class TestUpload:
+    """What hosts bring: kept under its checksum, whole and inspected, or not at all."""
+
+    @pytest.fixture
+    def disk(self, tmp_path: Path) -> bytes:
+        return self.made(tmp_path, "create", "-q", "-f", "qcow2", "disk", "3M")
+
+    def made(self, tmp_path: Path, *words: str) -> bytes:
+        subprocess.run(["qemu-img", *words], check=True, cwd=tmp_path, timeout=30)
+        return (tmp_path / "disk").read_bytes()
+
+    def put(self, api: Api, data: bytes, name: str | None = None, **headers: str) -> Any:
+        checksum = name or hashlib.sha256(data).hexdigest()
+        path = f"/internal/images/{checksum}"
+        sent = {**SECRET, **headers}
+        return api("PUT", path, token=None, base=INTERNAL, content=data, headers=sent)
+
+    @pytest.fixture(autouse=True)
+    def nothing_else(self, image_store: Path) -> Iterator[None]:
+        """Whatever came of an upload, no half of it is left."""
+        for path in image_store.iterdir():
+            path.unlink()
+        yield
+        assert all(len(path.name) == 64 for path in image_store.iterdir())
+
+    def test_it_is_kept_and_served(self, api: Api, disk: bytes, image_store: Path) -> None:
+        answer = self.put(api, disk)
+        assert answer.status_code == 201
+        assert answer.json() == {"size": len(disk), "virtual_size": 3 * 2**20}
+        checksum = hashlib.sha256(disk).hexdigest()
+        assert (image_store / checksum).read_bytes() == disk
+        assert fetch(api, path=f"/internal/images/{checksum}").content == disk
+
+    def test_again_is_the_same_and_new_again(
+        self, api: Api, disk: bytes, image_store: Path
+    ) -> None:
+        """The sweeper leaves alone what somebody just brought."""
+        self.put(api, disk)
+        (path,) = image_store.iterdir()
+        os.utime(path, (0, 0))
+        assert self.put(api, disk).status_code == 201
+        assert path.stat().st_mtime > 0
+        assert list(image_store.iterdir()) == [path]
+
+    def test_another_checksum(self, api: Api, disk: bytes, image_store: Path) -> None:
+        assert self.put(api, disk, "ab" * 32).status_code == 400
+        assert list(image_store.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["x", "AB" * 32, "..%2f" + "a" * 61])
+    def test_no_checksum(self, api: Api, disk: bytes, name: str, image_store: Path) -> None:
+        assert self.put(api, disk, name).status_code == 404
+        assert list(image_store.iterdir()) == []
+
+    def test_not_without_the_secret(self, api: Api, disk: bytes, image_store: Path) -> None:
+        assert self.put(api, disk, Authorization="Bearer wrong").status_code == 401
+        assert list(image_store.iterdir()) == []
+
+    def test_not_by_the_public_socket(self, api: Api, disk: bytes, image_store: Path) -> None:
+        path = f"/internal/images/{hashlib.sha256(disk).hexdigest()}"
+        answer = api("PUT", path, base=BASE, content=disk, headers=SECRET)
+        assert answer.status_code == 404
+        assert list(image_store.iterdir()) == []
+
+    def test_more_or_fewer_bytes_than_said(self, api: Api, disk: bytes, image_store: Path) -> None:
+        for size in (len(disk) - 1, len(disk) + 1):
+            assert self.put(api, disk, **{"Content-Length": str(size)}).status_code == 400
+        assert list(image_store.iterdir()) == []
+
+    @pytest.mark.parametrize("said", ["", "-1", "many"])
+    def test_a_size_must_be_said(self, api: Api, disk: bytes, said: str) -> None:
+        assert self.put(api, disk, **{"Content-Length": said}).status_code == 400
+
+    def test_security_05_too_large(self, api: Api, disk: bytes, image_store: Path) -> None:
+        """By the setting before anything is read; by the room that there is."""
+        most = settings().largest_upload_gb * 2**30
+        assert self.put(api, disk, **{"Content-Length": str(most + 1)}).status_code == 413
+        if os.statvfs(image_store).f_bavail * os.statvfs(image_store).f_frsize < most:
+            assert self.put(api, disk, **{"Content-Length": str(most)}).status_code == 503
+        assert list(image_store.iterdir()) == []
+
+    def test_security_01_a_backing_file(self, api: Api, tmp_path: Path, image_store: Path) -> None:
+        data = self.made(
+            tmp_path, "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd",
+            "disk", "1M",
+        )  # fmt: skip
+        assert self.put(api, data).status_code == 400
+        assert list(image_store.iterdir()) == []
+
+    def test_security_02_no_qcow2(self, api: Api, image_store: Path) -> None:
+        assert self.put(api, bytes(4096)).status_code == 400
+        assert list(image_store.iterdir()) == []

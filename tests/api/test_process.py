@@ -16,7 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from compute_agent.disks.cache import ImageCache
+from compute_agent.disks.upload import upload
+from compute_agent.errors import Retry
 from db.settings import settings
+from db.wanted import WantedImage
 from tests.api.world import ALPHA, PASSWORD, World, token_of
 
 
@@ -174,3 +178,53 @@ def test_a_worker_that_dies_is_replaced(running: Running) -> None:
     wait_until_it_serves(running)
     assert httpx.get(public).status_code == 200
     assert settings().api_workers == 2
+
+
+def test_a_host_brings_an_image_and_fetches_it(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's own upload and cache, over real sockets."""
+    monkeypatch.setenv("UNDERCAST_INTERNAL_ADDRESS", "127.0.0.1")
+    monkeypatch.setenv("UNDERCAST_INTERNAL_PORT", running.internal.rpartition(":")[2])
+    monkeypatch.setenv("UNDERCAST_STATE_DIR", str(tmp_path / "state"))
+    settings.cache_clear()
+    disk = tmp_path / "disk"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", disk, "16M"],
+        check=True, timeout=60,
+    )  # fmt: skip
+    try:
+        stored = upload(disk, lambda: None)
+        image = WantedImage(1, stored.checksum, "qcow2", stored.size, stored.virtual_size)
+        fetched = ImageCache.from_settings().fetch(image)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert stored.virtual_size == 16 * 2**20
+    assert fetched.read_bytes() == disk.read_bytes()
+
+
+def test_an_upload_that_is_not_wanted_any_more_leaves_nothing(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_store: Path
+) -> None:
+    monkeypatch.setenv("UNDERCAST_INTERNAL_ADDRESS", "127.0.0.1")
+    monkeypatch.setenv("UNDERCAST_INTERNAL_PORT", running.internal.rpartition(":")[2])
+    settings.cache_clear()
+    before = set(image_store.iterdir())
+    disk, looks = tmp_path / "disk", iter(range(100))
+    disk.write_bytes(bytes(8 << 20))
+
+    def still() -> None:
+        if next(looks) > 12:  # it was hashed, and half of it is on its way
+            raise Retry("enough")
+
+    try:
+        with pytest.raises(Retry, match="enough"):
+            upload(disk, still)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    deadline = time.monotonic() + 20
+    while set(image_store.iterdir()) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 
-from compute_agent.create import CreatePlan
-from compute_agent.delete import delete_plan as agent_delete_plan
+from compute_agent.__main__ import plans as agent_plans
 from scheduler.create import create_plan
 from scheduler.delete import delete_plan
-from tests import ledger
+from tests import actions, ledger
 from tests.lab import Client, Lab, eventually
 
 POINTS = ("before", "after", "twice")
@@ -42,11 +41,50 @@ def create(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> i
     return int(client.create(name)["id"])
 
 
-def delete(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+def running(client: Client, name: str) -> int:
     server_id = int(client.create(name)["id"])
     settled = client.settled(server_id)
     assert settled is not None
     assert settled["status"] == "ACTIVE", settled
+    return server_id
+
+
+def reboot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    server_id = running(client, name)
+    inject()
+    actions.reboot(lab, client, server_id)
+    return server_id
+
+
+def rebuild(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    server_id = running(client, name)
+    inject()
+    actions.rebuild(lab, client, server_id, image=int(client.image))
+    return server_id
+
+
+def snapshot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    return imaged(client, lab, name, inject, "ACTIVE")
+
+
+def failing_snapshot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    return imaged(client, lab, name, inject, "ERROR")
+
+
+def imaged(client: Client, lab: Lab, name: str, inject: Callable[[], None], end: str) -> int:
+    """A server and an image of it, which ends as ``end`` and is deleted again."""
+    server_id = running(client, name)
+    inject()
+    image_id = actions.create_image(lab, client, server_id, name)
+    assert actions.image_settled(client, image_id)["status"] == end
+    client.settled(server_id)
+    ledger.balance(lab)
+    actions.delete_image(lab, client, image_id)
+    return server_id
+
+
+def delete(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+    server_id = running(client, name)
     inject()
     client.delete(server_id)
     eventually(lambda: client.show(server_id) is None, "deleted")
@@ -59,6 +97,15 @@ SCENARIOS = (
         create, ("ACTIVE",),
     ),
     Scenario("create", ("undoing",), create, ("ERROR",), also_fails=("spawning",)),
+    Scenario("reboot", ("powering_off", "starting"), reboot, ("ACTIVE",)),
+    Scenario(
+        "rebuild", ("rebuilding", "powering_off", "block_device_mapping", "spawning"),
+        rebuild, ("ACTIVE",),
+    ),
+    Scenario("snapshot", ("image_snapshot", "uploading", "finishing"), snapshot, ("ACTIVE",)),
+    Scenario(
+        "snapshot", ("undoing",), failing_snapshot, ("ACTIVE",), also_fails=("uploading",)
+    ),
     Scenario("delete", ("cancelling", "powering_off", "unplugging", "erasing"), delete, (None,)),
 )  # fmt: skip
 CASES = [
@@ -88,9 +135,7 @@ class Injected:
 def test_the_matrix_leaves_no_step_out() -> None:
     """The steps that workers know are the steps that the matrix runs."""
     nothing: Any = None
-    plans = [
-        create_plan(), delete_plan(), CreatePlan(nothing, nothing).plan, agent_delete_plan(nothing),
-    ]  # fmt: skip
+    plans = [create_plan(), delete_plan(), *agent_plans(nothing, nothing)]
     known = {(plan.kind, step) for plan in plans for step in plan.steps}
     assert known == {(s.operation, step) for s in SCENARIOS for step in s.steps}
 

@@ -33,6 +33,22 @@ def test_time_limit_ends_children_too() -> None:
     assert time.monotonic() - started < 10
 
 
+def test_what_is_not_wanted_any_more_is_ended() -> None:
+    looks = 0
+
+    def still() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise Retry("enough")
+
+    with pytest.raises(Retry, match="enough"):
+        run(["sh", "-c", "sleep 60 & wait"], timeout=60, still=still)
+    assert run(["sh", "-c", "sleep 1.2; echo done"], timeout=60, still=lambda: None) == "done\n"
+    with pytest.raises(Retry, match="did not end in"):
+        run(["sleep", "60"], timeout=0.2, still=lambda: None)
+
+
 def test_security_6_limits_hold() -> None:
     few = Limits(address_space=64 * 1024 * 1024, cpu_seconds=10)
     with pytest.raises(HostFault, match="MemoryError"):

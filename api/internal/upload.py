@@ -1,0 +1,114 @@
+"""Bytes that hosts bring into the image store: bounded, hashed on the way, inspected, then named.
+
+Only qcow2 files that stand alone are taken, and only what is hashed as its sender said. Nothing of
+an upload that broke or was refused is left.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio.to_thread
+from sqlalchemy import Connection
+
+from api.database import write
+from api.faults import BadRequest, BodyTooLarge, ServiceUnavailable
+from db import image_store, log
+from db.image_format import ImageRefusedError, inspect_image
+from db.queries import images_admin
+from db.settings import settings
+
+_GB = 1 << 30
+_CHUNK = 1 << 20  # bytes that are hashed and written at once
+
+_logger = log.logger(__name__)
+
+
+def declared_size(header: str | None) -> int:
+    """Size that an upload says it has. Raises BadRequest without, BodyTooLarge over the limit."""
+    if header is None or not header.isascii() or not header.isdigit():
+        raise BadRequest("An upload must say its Content-Length.")
+    size = int(header)
+    if size > settings().largest_upload_gb * _GB:
+        raise BodyTooLarge
+    return size
+
+
+async def keep(stream: AsyncIterator[bytes], checksum: str, size: int) -> int:
+    """Store what ``stream`` brings under ``checksum``; the disk's size as a guest sees it.
+
+    Raises BadRequest when it is not what was said, ServiceUnavailable when it cannot fit.
+    """
+    store = settings().image_store
+    path, file = await anyio.to_thread.run_sync(_begin, store, size)
+    try:
+        found = await _receive(stream, file, size)
+        if found != checksum:
+            raise BadRequest(f"The bytes have the checksum {found}.")
+        virtual_size = await anyio.to_thread.run_sync(_inspect, path)
+        await write(_place, path, checksum, store)
+    finally:
+        await anyio.to_thread.run_sync(_end, path, file)
+    _logger.info("image stored", checksum=checksum, bytes=size)
+    return virtual_size
+
+
+def _begin(store: Path, size: int) -> tuple[Path, BinaryIO]:
+    """A new file beside the store's. Raises ServiceUnavailable when ``size`` does not fit."""
+    store.mkdir(mode=0o750, parents=True, exist_ok=True)
+    free = shutil.disk_usage(store).free
+    if free < size:
+        _logger.error("image store is full", wanted=size, free=free)
+        raise ServiceUnavailable
+    descriptor, name = tempfile.mkstemp(prefix=image_store.INCOMING, dir=store)
+    os.fchmod(descriptor, 0o640)
+    return Path(name), os.fdopen(descriptor, "wb")
+
+
+async def _receive(stream: AsyncIterator[bytes], file: BinaryIO, size: int) -> str:
+    """Write what comes, never more than ``size``; its checksum once it is on disk."""
+    digest, waiting, received = hashlib.sha256(), bytearray(), 0
+
+    def put(data: bytes) -> None:
+        digest.update(data)
+        file.write(data)
+
+    def finish() -> None:
+        put(bytes(waiting))
+        file.flush()
+        os.fsync(file.fileno())
+
+    async for chunk in stream:
+        received += len(chunk)
+        if received > size:
+            raise BadRequest(f"More than {size} bytes came.")
+        waiting += chunk
+        if len(waiting) >= _CHUNK:
+            await anyio.to_thread.run_sync(put, bytes(waiting))
+            waiting.clear()
+    await anyio.to_thread.run_sync(finish)
+    if received < size:
+        raise BadRequest(f"{received} bytes came, not {size}.")
+    return digest.hexdigest()
+
+
+def _inspect(path: Path) -> int:
+    try:
+        return inspect_image(path, "qcow2").virtual_size
+    except ImageRefusedError as error:
+        raise BadRequest(f"The image is refused: {error}.") from None
+
+
+def _place(conn: Connection, path: Path, checksum: str, store: Path) -> None:
+    """Name the file while nobody removes one of its name."""
+    images_admin.lock_bytes(conn, checksum)
+    image_store.place(path, checksum, store)
+
+
+def _end(path: Path, file: BinaryIO) -> None:
+    file.close()
+    path.unlink(missing_ok=True)
