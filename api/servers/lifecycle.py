@@ -149,7 +149,7 @@ def _refusal(refusal: NotAdmitted) -> Fault:
     if isinstance(refusal, server_changes.NameInUse):
         return name_in_use(str(refusal))
     if isinstance(refusal, server_actions.NoRoom):
-        return InProgress(f"The host of the server does not have {refusal} GB of disk free.")
+        return InProgress(f"The server needs {refusal} GB of disk, which its host does not have.")
     return BadRequest(_REFUSALS[type(refusal)].format(refusal))
 
 
