@@ -139,6 +139,7 @@ def test_d3_metadata_verbatim_names_trimmed(api: Api, records: World) -> None:
     )  # fmt: skip
 
 
+GROUPS = '<security_groups><security_group name="no"/></security_groups>'
 ATTRIBUTES = 'name="web" imageRef="1" flavorRef="100"'
 
 
@@ -167,8 +168,7 @@ ATTRIBUTES = 'name="web" imageRef="1" flavorRef="100"'
             "Malformed request body",
         ),
         (
-            f'<server {ATTRIBUTES}><security_groups><security_group name="no"/>'
-            "</security_groups></server>",
+            f"<server {ATTRIBUTES}>{GROUPS}</server>",
             f"Security group no not found for project {ALPHA}.",
         ),
         ("<servers/>", "Malformed request body"),
