@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Authorized
-from api.faults import BadRequest, NotSupported
+from api.faults import BadRequest, Fault, NotFound, NotSupported
 from api.floating_ips.actions import add_address, remove_address
 from api.floating_ips.bodies import ADD_FLOATING_IP, REMOVE_FLOATING_IP
 from api.security_groups.actions import add_group, remove_group
 from api.security_groups.bodies import ADD_GROUP, REMOVE_GROUP
-from api.servers import service
+from api.servers import lifecycle, service
+from api.servers.bodies import CONSOLE_OUTPUT, CREATE_IMAGE, REBOOT, REBUILD
+from api.servers.console_output import get_console_output
 from api.wire.body import read_one_of
 from api.wire.shapes import Body
 from db.queries.servers import ServerDetail
@@ -27,20 +29,32 @@ Handler = Callable[[Authorized, ServerDetail, Any, Request], Awaitable[Response]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What can be asked of a server: the operation's id in the reference, its body, who does it."""
+    """What can be asked of a server: the operation's id in the reference, its body, who does it.
+
+    ``unknown`` is the fault's text for a server that is not there, if it has one of its own.
+    """
 
     operation_id: str
     body: Body
     handler: Handler
+    unknown: str | None = None
 
 
-_ACTIONS: tuple[Action, ...] = (
+_ACTIONS = (
+    Action("servers.action.reboot", REBOOT, lifecycle.reboot),
+    Action("servers.action.rebuild", REBUILD, lifecycle.rebuild),
+    Action("servers.action.createImage", CREATE_IMAGE, lifecycle.create_image),
+    Action(
+        "servers.action.getConsoleOutput", CONSOLE_OUTPUT, get_console_output,
+        unknown="Instance not found",
+    ),
     Action("servers.action.addFloatingIp", ADD_FLOATING_IP, add_address),
     Action("servers.action.removeFloatingIp", REMOVE_FLOATING_IP, remove_address),
     Action("servers.action.addSecurityGroup", ADD_GROUP, add_group),
     Action("servers.action.removeSecurityGroup", REMOVE_GROUP, remove_group),
-)
+)  # fmt: skip
 ACTIONS = {action.body.root: action for action in _ACTIONS}
+BODIES = {root: action.body for root, action in ACTIONS.items()}
 UNSUPPORTED = ("changePassword", "resize", "confirmResize", "revertResize")  # R7, D49
 
 
@@ -50,12 +64,24 @@ async def act(caller: Authorized, server_id: str, request: Request) -> Response:
     Raises NotFound for a server that is not there, whatever the body; BadRequest unless the body
     has exactly one known action; NotSupported for those that this service does not do (D49).
     """
-    server = await service.show(caller.scope, server_id)
-    root, value = await read_one_of(request, {key: a.body for key, a in ACTIONS.items()})
+    server = await service.find(caller.scope, server_id)
+    try:
+        action, value = await _read(request)
+    except Fault:
+        if server is None:
+            raise NotFound from None
+        raise
+    if server is None:
+        raise NotFound(action.unknown)
+    return await action.handler(caller, server, value, request)
+
+
+async def _read(request: Request) -> tuple[Action, Any]:
+    root, value = await read_one_of(request, BODIES)
     if not root:
         raise BadRequest("Invalid request body")
     if root in UNSUPPORTED:
         raise NotSupported(f"{root} is not supported by this service.")
     if root not in ACTIONS:
         raise BadRequest(f"There is no such server action: {root}")
-    return await ACTIONS[root].handler(caller, server, value, request)
+    return ACTIONS[root], value

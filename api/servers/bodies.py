@@ -1,6 +1,7 @@
-"""Bodies of server requests (R134-R136, D5, D17, D31, D55, D57)."""
+"""Bodies of server requests (R134-R136, R147-R152, D5, D17, D31, D36-D39, D55, D57)."""
 
 from api.wire.shapes import Body, Items, ListOf, Record, Text
+from api.wire.xml import Writer
 
 _NAME = Text(
     "Display name: at least one letter, at most 255 characters, unique among the tenant's live"
@@ -60,3 +61,36 @@ SERVER = Body(
     ),
 )
 SERVER_UPDATE = Body("server", Record({"name": _NAME}, required=("name",)))
+REBOOT = Body(
+    "reboot",
+    Record(
+        {"type": Text("SOFT or HARD; it is a hard reboot always", "SOFT", attribute=True)},
+        required=("type",),
+    ),
+)
+REBUILD = Body(
+    "rebuild",
+    Record(
+        {"imageRef": _IMAGE, "name": _NAME, "metadata": Items(), "personality": FILES},
+        required=("imageRef",),
+        about="What is not given stays; metadata and personality replace all of the server's",
+    ),
+)
+CREATE_IMAGE = Body(
+    "createImage",
+    Record(
+        {"name": Text("Name of the image", "image-1", attribute=True), "metadata": Items()},
+        required=("name",),
+    ),
+)
+CONSOLE_OUTPUT = Body(
+    "os-getConsoleOutput",
+    Record(
+        {
+            "length": Text(
+                "Lines from the end; all that is kept without it", 50, _NUMBER, absent=True
+            )
+        }
+    ),
+    Writer(None),
+)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from api.auth import Authorized
 from api.database import write
-from api.faults import BadRequest, Fault, InProgress, NotSupported
+from api.faults import BadRequest, Fault, InProgress
 from api.metadata.fields import check_count, check_metadata
 from api.servers import fields
 from api.wire.fields import reference
@@ -17,12 +17,12 @@ from db import quota
 from db.operations.queue import SCHEDULER
 from db.queries import server_changes, servers
 from db.queries.server_changes import NewServers, NotAdmitted
+from db.queries.server_files import Files
 from db.scope import Scope
 from db.settings import settings
 from scheduler.nudge import nudge
 
 _PASSWORD_LETTERS = string.ascii_letters + string.digits
-Files = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,7 @@ async def create(caller: Authorized, body: dict[str, Any]) -> Created:
     Raises a Fault when the body is wrong, names what is not there, or is over a limit; then nothing
     was created (R124).
     """
-    files = fields.check_personality(body.get("personality"))
     new = _read(caller, body)
-    if files or fields.check_user_data(body.get("user_data")):
-        await write(_check_limits, caller.scope, new, files)
-        raise NotSupported("personality and user_data are not supported by this service.")
     try:
         server, operations = await write(_create, caller.scope, new)
     except NotAdmitted as refusal:
@@ -52,8 +48,12 @@ async def create(caller: Authorized, body: dict[str, Any]) -> Created:
         raise fields.quota_fault(refusal.room) from None
     for operation_id in operations:
         nudge(SCHEDULER, operation_id)
-    password = "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(16))
-    return Created(server, password)
+    return Created(server, new_password())
+
+
+def new_password() -> str:
+    """A password for an answer (R133, D18)."""
+    return "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(16))
 
 
 def _read(caller: Authorized, body: dict[str, Any]) -> NewServers:
@@ -79,6 +79,8 @@ def _read(caller: Authorized, body: dict[str, Any]) -> NewServers:
         security_groups=fields.check_groups(body.get("security_groups")),
         config_drive=fields.check_config_drive(body.get("config_drive")),
         deadline_seconds=settings().create_deadline_seconds,
+        user_data=fields.check_user_data(body.get("user_data")),
+        files=fields.check_personality(body.get("personality")),
     )
 
 
@@ -91,9 +93,10 @@ def _reference(body: dict[str, Any], member: str) -> int:
     return -1 if found is None else found
 
 
-def _check_limits(conn: Connection, scope: Scope, new: NewServers, files: Files) -> None:
+def check_limits(conn: Connection, scope: Scope, metadata: dict[str, str], files: Files) -> None:
+    """Raises OverLimit for more items or files, or longer ones, than the tenant may have."""
     limits = quota.limits(conn, scope.tenant_id, scope.zone_id)
-    check_count(new.metadata, limits["metadata_items"], scope.tenant_id)
+    check_count(metadata, limits["metadata_items"], scope.tenant_id)
     fields.check_files(files, limits)
 
 
@@ -101,7 +104,7 @@ def _create(
     conn: Connection, scope: Scope, new: NewServers
 ) -> tuple[servers.ServerDetail, list[int]]:
     """The transaction: all of the servers or none."""
-    _check_limits(conn, scope, new, ())
+    check_limits(conn, scope, new.metadata, new.files)
     created = server_changes.create(conn, scope, new)
     first = servers.find(conn, scope, created.server_ids[0])
     assert first is not None

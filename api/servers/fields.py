@@ -7,6 +7,7 @@ from typing import Any
 
 from api.faults import BadRequest, OverLimit
 from api.wire.body import MALFORMED
+from db.queries.server_files import Files
 
 MOST_USER_DATA = 16384  # bytes, decoded (D57)
 MOST_PATH = 255  # bytes (R187)
@@ -50,13 +51,29 @@ def check_counts(least: Any, most: Any) -> tuple[int, int]:
 def _count(name: str, value: Any, default: int) -> int:
     if value is None:
         return default
+    count = _integer(name, value)
+    if count < 1:
+        raise BadRequest(f"{name} must be > 0")
+    return count
+
+
+def _integer(name: str, value: Any) -> int:
+    """A number, as such or in digits."""
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadRequest(f"{name} must be an integer value")
-    if value < 1:
-        raise BadRequest(f"{name} must be > 0")
     return value
+
+
+def check_length(value: Any) -> int | None:
+    """How many lines of a console are wanted; None: all (R208, D38)."""
+    if value is None:
+        return None
+    length = _integer("length", value)
+    if length < 0:
+        raise BadRequest("length must be >= 0")
+    return length
 
 
 def quota_fault(room: int) -> OverLimit:
@@ -114,7 +131,7 @@ def check_user_data(value: Any) -> bytes | None:
     return data
 
 
-def check_personality(value: Any) -> tuple[tuple[str, bytes], ...]:
+def check_personality(value: Any) -> Files:
     """Path and decoded contents of each file (R186-R189, D55); sizes are for the quota."""
     if value is None:
         return ()
@@ -130,6 +147,8 @@ def _file(item: Any) -> tuple[str, bytes]:
         if not isinstance(item.get(member), str):
             raise BadRequest(f"Bad personality format: missing '{member}'")
     path = item["path"]
+    if not path:
+        raise BadRequest("Bad personality format: missing 'path'")
     contents = decode(item["contents"])
     if contents is None:
         raise BadRequest(f"Personality content for {path} cannot be decoded")
@@ -138,7 +157,7 @@ def _file(item: Any) -> tuple[str, bytes]:
     return path, contents
 
 
-def check_files(files: tuple[tuple[str, bytes], ...], limits: dict[str, int]) -> None:
+def check_files(files: Files, limits: dict[str, int]) -> None:
     """Raises OverLimit for more or longer files than the quota allows (R188)."""
     if 0 <= limits["injected_files"] < len(files):
         raise OverLimit("Personality file limit exceeded")

@@ -2,15 +2,28 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from api.wire.links import Links
 from api.wire.metadata import metadata_element
 from api.wire.view import timestamp
 from api.wire.xml import Element, compute, links
-from db.queries.servers import ServerBrief, ServerDetail
+from db.queries.server_lists import ServerBrief
+from db.queries.servers import ServerDetail
 
 Addresses = dict[str, list[dict[str, Any]]]
+
+SAMPLE = ServerDetail(
+    id=233691, uuid="d1d5e151-2fed-4522-9e94-aae0ef3d5db0", tenant_id="36991859863737",
+    user_id="13311562627589", name="server-name-1", flavor_id=100, image_id=120,
+    key_name="key.pub", config_drive=True, vm_state="ACTIVE", task_state=None,
+    created_at=datetime(2012, 10, 3, 5, 25, 25, tzinfo=UTC),
+    updated_at=datetime(2012, 10, 3, 5, 26, 3, tzinfo=UTC), fault_code=None, fault_message=None,
+    host="cmp1", metadata={"key-1": "value-1"}, security_groups=[{"id": 12091, "name": "default"}],
+    fixed={"network": "private", "address": "10.2.90.87"}, public=["15.185.228.245"],
+)  # fmt: skip
+SAMPLE_BRIEF = ServerBrief(SAMPLE.id, SAMPLE.uuid, SAMPLE.name)
 
 
 def status(server: ServerDetail) -> str:

@@ -1,4 +1,4 @@
-"""Servers as clients see them: one SQL statement each for detail and lists."""
+"""A server as clients see it, in one SQL statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from db.scope import Scope
 
 # Everything that the detail view shows, in one row; nothing per row runs in Python.
-_DETAIL = """
+DETAIL = """
     SELECT s.id, s.uuid::text AS uuid, s.tenant_id, s.user_id, s.name, s.flavor_id, s.image_id,
            s.key_name, s.config_drive, s.vm_state, s.task_state, s.created_at, s.updated_at,
            s.fault_code, s.fault_message, h.name AS host,
@@ -28,19 +28,8 @@ _DETAIL = """
     FROM servers s LEFT JOIN hosts h ON h.id = s.host_id
 """
 _LIVE = "WHERE s.tenant_id = :tenant_id AND s.zone_id = :zone_id AND s.deleted_at IS NULL"
-_ORDER = "ORDER BY s.created_at DESC, s.id DESC LIMIT :limit"
-_AFTER = "AND (s.created_at, s.id) < (:marker_at, :marker_id)"
-
-_BY_ID = text(f"{_DETAIL} {_LIVE} AND s.id = :id")
-_BY_UUID = text(f"{_DETAIL} {_LIVE} AND s.uuid = CAST(:uuid AS uuid)")
-_LIST = text(f"{_DETAIL} {_LIVE} {_ORDER}")
-_LIST_AFTER = text(f"{_DETAIL} {_LIVE} {_AFTER} {_ORDER}")
-_BRIEF = f"SELECT s.id, s.uuid::text AS uuid, s.name FROM servers s {_LIVE}"
-_BRIEF_FIRST = text(f"{_BRIEF} {_ORDER}")
-_BRIEF_AFTER = text(f"{_BRIEF} {_AFTER} {_ORDER}")
-_MARKER = "SELECT s.created_at AS marker_at, s.id AS marker_id FROM servers s"
-_MARKER_BY_ID = text(f"{_MARKER} {_LIVE} AND s.id = :id")
-_MARKER_BY_UUID = text(f"{_MARKER} {_LIVE} AND s.uuid = CAST(:uuid AS uuid)")
+_BY_ID = text(f"{DETAIL} {_LIVE} AND s.id = :id")
+_BY_UUID = text(f"{DETAIL} {_LIVE} AND s.uuid = CAST(:uuid AS uuid)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,54 +58,9 @@ class ServerDetail:
     public: list[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServerBrief:
-    """What the brief list shows (R137)."""
-
-    id: int
-    uuid: str
-    name: str
-
-
-def _values(scope: Scope) -> dict[str, Any]:
-    return {"tenant_id": scope.tenant_id, "zone_id": scope.zone_id}
-
-
 def find(conn: Connection, scope: Scope, server_id: int | str) -> ServerDetail | None:
     """A live server by integer id or by UUID (R94); None when the scope has none such."""
     query, key = (_BY_ID, "id") if isinstance(server_id, int) else (_BY_UUID, "uuid")
-    row = conn.execute(query, {**_values(scope), key: server_id}).first()
+    values = {"tenant_id": scope.tenant_id, "zone_id": scope.zone_id, key: server_id}
+    row = conn.execute(query, values).first()
     return None if row is None else ServerDetail(*row)
-
-
-def _page(
-    conn: Connection, scope: Scope, marker: int | str | None, limit: int
-) -> dict[str, Any] | None:
-    values = {**_values(scope), "limit": limit}
-    if marker is None:
-        return values
-    query, key = (_MARKER_BY_ID, "id") if isinstance(marker, int) else (_MARKER_BY_UUID, "uuid")
-    row = conn.execute(query, {**_values(scope), key: marker}).first()
-    return None if row is None else {**values, **row._mapping}
-
-
-def list_detail(
-    conn: Connection, scope: Scope, *, marker: int | str | None = None, limit: int = 1000
-) -> list[ServerDetail] | None:
-    """Live servers, newest first, after ``marker`` (R40-R49); None when the marker is not there."""
-    values = _page(conn, scope, marker, limit)
-    if values is None:
-        return None
-    rows = conn.execute(_LIST if marker is None else _LIST_AFTER, values)
-    return [ServerDetail(*row) for row in rows]
-
-
-def list_brief(
-    conn: Connection, scope: Scope, *, marker: int | str | None = None, limit: int = 1000
-) -> list[ServerBrief] | None:
-    """As :func:`list_detail`, id, uuid and name only."""
-    values = _page(conn, scope, marker, limit)
-    if values is None:
-        return None
-    rows = conn.execute(_BRIEF_FIRST if marker is None else _BRIEF_AFTER, values)
-    return [ServerBrief(*row) for row in rows]

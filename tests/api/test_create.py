@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from api.servers.fields import hostname
+from db import quota
+from db.queries import server_files
+from db.queries.server_files import GuestData
 from db.settings import settings
 from tests.api.client import Api, fault
 from tests.api.world import ALPHA, ANN, BASE, World
 
-QUOTA = "INSERT INTO quotas VALUES (:tenant, :zone, :resource, :limit)"
 ONLY_20 = "Instance quota exceeded. You can only run 20 more instances of this type."
 NONE_LEFT = "Instance quota exceeded. You cannot run any more instances of this type."
 
@@ -21,11 +23,7 @@ NONE_LEFT = "Instance quota exceeded. You cannot run any more instances of this 
 def set_quota(database: Engine, records: World, **limits: int) -> None:
     with database.begin() as conn:
         for resource, limit in limits.items():
-            conn.execute(
-                text(QUOTA),
-                {"tenant": ALPHA, "zone": min(records.zones.values()), "resource": resource,
-                 "limit": limit},
-            )  # fmt: skip
+            quota.set_limit(conn, ALPHA, min(records.zones.values()), resource, limit)
 
 
 def test_r118_r110_r91_the_answer(api: Api, records: World) -> None:
@@ -121,7 +119,16 @@ def test_d1_d84_numbers_and_nulls(api: Api, records: World) -> None:
         ({"metadata": {"k": None}}, "Metadata property value is not a string"),
         ({"metadata": {"k": {}}}, "Metadata property value is not a string"),
         ({"personality": {}}, "Bad personality format"),
+        ({"personality": [None]}, "Bad personality format"),
         ({"personality": [{"contents": "eA=="}]}, "Bad personality format: missing 'path'"),
+        (
+            {"personality": [{"path": "", "contents": "eA=="}]},
+            "Bad personality format: missing 'path'",
+        ),
+        (
+            {"personality": [{"path": "/a", "contents": None}]},
+            "Bad personality format: missing 'contents'",
+        ),
         ({"personality": [{"path": "/a"}]}, "Bad personality format: missing 'contents'"),
         (
             {"personality": [{"path": "/a", "contents": "!"}]},
@@ -186,15 +193,60 @@ def test_what_is_refused_with_413(
     assert api.get("servers").json() == {"servers": []}
 
 
+def guest_data(database: Engine) -> list[GuestData]:
+    """User data and files of every server."""
+    with database.connect() as conn:
+        ids = conn.execute(text("SELECT id FROM servers ORDER BY id")).scalars()
+        return [server_files.find(conn, server_id) for server_id in ids]
+
+
+def test_r130_r186_r189_d84_what_is_for_the_guest_is_kept(
+    api: Api, records: World, database: Engine
+) -> None:
+    """Decoded, in the client's order, for each server of the call; white space does not matter."""
+    members = {
+        "user_data": "eHh\n 4\n",
+        "personality": [
+            {"path": "/etc/motd", "contents": "aGk\r\n=\n"},
+            {"path": "/empty", "contents": ""},
+            {"path": "/" + "a" * 254, "contents": "eHh4", "owner": "ignored"},
+        ],
+    }
+    answer = api.create("web", records.images["public"], min_count=2, **members)
+    assert answer.status_code == 202, answer.text
+    files = (("/etc/motd", b"hi"), ("/empty", b""), ("/" + "a" * 254, b"xxx"))
+    assert guest_data(database) == [GuestData(b"xxx", files)] * 2
+
+
 @pytest.mark.parametrize(
     "members",
-    [{"user_data": "eA==\n"}, {"personality": [{"path": "/a", "contents": "e A = =\n"}]}],
+    [
+        {"user_data": "eHh4" * (16384 // 3) + "eA=="},
+        {"personality": [{"path": f"/{n}", "contents": "eHh4" * 3413 + "eA=="} for n in range(5)]},
+        {"metadata": {f"k{n}": "v" * 255 for n in range(50)}},
+    ],
 )
-def test_files_for_the_guest_are_not_dropped_silently(
+def test_d54_d55_d57_as_much_as_is_allowed(
     api: Api, records: World, members: dict[str, Any]
 ) -> None:
-    answer = api.create("web", records.images["public"], **members)
-    assert fault(answer)[:2] == (501, "notImplemented")
+    assert api.create("web", records.images["public"], **members).status_code == 202
+
+
+def test_r58_r188_the_tenant_s_own_limits(api: Api, records: World, database: Engine) -> None:
+    file = {"path": "/a", "contents": "eHh4" * 4000}
+    set_quota(database, records, injected_files=0, metadata_items=0)
+    for members, message in (
+        ({"personality": [file]}, "Personality file limit exceeded"),
+        (
+            {"metadata": {"a": "b"}},
+            f"Quota exceeded for {ALPHA}, tried to set 1 metadata properties",
+        ),
+    ):
+        answer = api.create("web", records.images["public"], **members)
+        assert fault(answer) == (413, "overLimit", message)
+    set_quota(database, records, injected_files=-1, injected_file_content_bytes=-1)
+    answer = api.create("web", records.images["public"], personality=[file] * 6)
+    assert answer.status_code == 202
 
 
 def test_d54_metadata_values_as_text(api: Api, records: World) -> None:

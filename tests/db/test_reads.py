@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from db.operations.errors import InProgress
-from db.queries import images, keypairs, server_changes, servers
+from db.queries import images, keypairs, server_changes, server_lists, servers
 from db.queries.keypairs import KeypairRow
 from db.queries.server_changes import UnknownImage
 from db.scope import Scope
@@ -44,8 +44,8 @@ class TestOneStatement:
         "read",
         [
             servers.find,
-            lambda conn, scope, i: servers.list_detail(conn, scope),
-            lambda conn, scope, i: servers.list_brief(conn, scope),
+            lambda conn, scope, i: server_lists.list_detail(conn, scope),
+            lambda conn, scope, i: server_lists.list_brief(conn, scope),
             lambda conn, scope, i: images.list_detail(conn, scope),
             lambda conn, scope, i: images.list_brief(conn, scope),
         ],
@@ -97,7 +97,7 @@ class TestPages:
         marker: int | str | None = None
         with world.engine.begin() as conn:
             for _ in range(5):
-                page = servers.list_detail(conn, world.scope, marker=marker, limit=2)
+                page = server_lists.list_detail(conn, world.scope, marker=marker, limit=2)
                 assert page is not None
                 seen += [server.id for server in page]
                 marker = page[-1].uuid if page else marker
@@ -105,7 +105,7 @@ class TestPages:
 
     def test_an_unknown_marker(self, world: World) -> None:
         with world.engine.begin() as conn:
-            assert servers.list_brief(conn, world.scope, marker=99) is None
+            assert server_lists.list_brief(conn, world.scope, marker=99) is None
 
 
 class TestScope:
@@ -123,9 +123,9 @@ class TestScope:
             assert inside is not None
             assert servers.find(conn, outside, server_id) is None
             assert servers.find(conn, outside, inside.uuid) is None
-            assert servers.list_detail(conn, outside) == []
-            assert servers.list_brief(conn, outside) == []
-            assert servers.list_brief(conn, outside, marker=server_id) is None
+            assert server_lists.list_detail(conn, outside) == []
+            assert server_lists.list_brief(conn, outside) == []
+            assert server_lists.list_brief(conn, outside, marker=server_id) is None
 
     def test_changes_of_servers(self, world: World, outside: Scope) -> None:
         (server_id,) = world.create()
