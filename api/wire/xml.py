@@ -1,8 +1,9 @@
 """The one place that parses XML and the one that writes it (R29-R31, D3, D26, D30).
 
 Reading is hardened (security: row 8): a document type ends the parse before any entity of it is
-seen, nothing is fetched, depth is bounded, and every other encoding than UTF-8 is refused. Names
-are read without their namespace, since clients leave it out (R30).
+seen, nothing is fetched, depth is bounded, and every other encoding than UTF-8 is refused. The five
+entities that need no declaration are resolved, which the library leaves undone in attributes when
+told to resolve none. Names are read without their namespace, since clients leave it out (R30).
 
 Writing takes any value: text is the value's text, so that null is ``None`` as in the reference
 (R31), and characters that XML 1.0 cannot hold are left out (R209). No white space is added (D3).
@@ -61,8 +62,8 @@ def parse(data: bytes) -> Element:
     if declared and declared[1].lower() not in _UTF8:
         raise XmlError("not in UTF-8")
     parser = etree.XMLParser(
-        target=_Builder(), encoding="utf-8", resolve_entities=False, no_network=True,
-        load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True,
+        target=_Builder(), encoding="utf-8", no_network=True, load_dtd=False, huge_tree=False,
+        remove_comments=True, remove_pis=True,
     )  # fmt: skip
     try:
         root: Element | None = etree.fromstring(data, parser)
