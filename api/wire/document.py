@@ -22,10 +22,10 @@ from api.wire.shapes import Body
 from api.wire.view import Document
 from api.wire.xml import serialize
 
-EVERYWHERE: tuple[Fault, ...] = (
+EVERYWHERE: tuple[Fault, ...] = (faults.ServerFault(), faults.ServiceUnavailable())
+OF_TENANTS: tuple[Fault, ...] = (
     faults.Unauthorized("https://identity.example/v2.0/"),
-    faults.ServerFault(),
-    faults.ServiceUnavailable(),
+    faults.RateLimited("Only 10 PUT request(s) can be made to /{suburi} every minute.", 6),
 )
 WITH_BODY: tuple[Fault, ...] = (
     faults.BadRequest("Malformed request body"),
@@ -51,6 +51,22 @@ PAGE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a route documents: the arguments of :func:`operation`."""
+
+    answers: Document | None
+    status: int
+    bodies: Sequence[tuple[str, Body]]
+    query: Sequence[Query]
+    refuses: Sequence[Fault]
+    optional: bool
+
+
+#: What the routes document, by operation id.
+DESCRIBED: dict[str, Described] = {}
+
+
 def operation(
     operation_id: str,
     *,
@@ -68,19 +84,26 @@ def operation(
     the body may be left out.
     """
     taken = list(bodies) or ([(operation_id, body)] if body else [])
-    given = [*refuses, *(WITH_BODY if taken else ()), *EVERYWHERE]
-    extra: dict[str, Any] = {}
-    if query:
-        extra["parameters"] = [_parameter(q) for q in query]
-    if taken:
-        extra["requestBody"] = {**_request(taken), "required": not optional}
-    return {
-        "operation_id": operation_id,
-        "status_code": status,
-        "response_class": Response,
-        "responses": {status: _answer(answers)} | _faults(given),
-        "openapi_extra": extra,
-    }
+    DESCRIBED[operation_id] = Described(answers, status, taken, query, refuses, optional)
+    return {"operation_id": operation_id, "status_code": status, "response_class": Response}
+
+
+def describe(operation_id: str, *, of_tenants: bool) -> dict[str, Any]:
+    """Members of an operation of the OpenAPI document, made when it is asked for.
+
+    ``of_tenants``: its path is below a tenant's, so that it needs a token.
+    """
+    of = DESCRIBED[operation_id]
+    refuses = [
+        *of.refuses, *(WITH_BODY if of.bodies else ()), *(OF_TENANTS if of_tenants else ()),
+        *EVERYWHERE,
+    ]  # fmt: skip
+    made: dict[str, Any] = {"responses": {of.status: _answer(of.answers)} | _faults(refuses)}
+    if of.query:
+        made["parameters"] = [_parameter(query) for query in of.query]
+    if of.bodies:
+        made["requestBody"] = {**_request(of.bodies), "required": not of.optional}
+    return made
 
 
 def _parameter(query: Query) -> dict[str, Any]:
