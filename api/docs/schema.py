@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.wire.document import DESCRIBED, describe
+from api.auth import authorize
+from api.identity.callers import holder
+from api.wire.document import DESCRIBED, OF_TENANTS, WITH_TOKEN, describe
 
 TITLE = "Undercast: HP Cloud Compute API v1.1"
 ABOUT = """
@@ -42,11 +44,14 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 def _complete(shown: dict[str, Any], route: APIRoute) -> None:
     """Adds what a route says of itself; the framework's own faults are never sent."""
-    needs_token = "{tenant_id}" in route.path
-    shown["security"] = [{"token": []}] if needs_token else []
+    asks = {dependency.call for dependency in route.dependant.dependencies}
+    shown["security"] = [{"token": []}] if asks & {authorize, holder} else []
     shown["responses"].pop("422", None)
     if route.operation_id in DESCRIBED:
-        described = describe(route.operation_id, of_tenants=needs_token)
+        described = describe(
+            route.operation_id,
+            OF_TENANTS if authorize in asks else WITH_TOKEN if holder in asks else (),
+        )
         shown.setdefault("parameters", []).extend(described.pop("parameters", []))
         shown.update(described)
 

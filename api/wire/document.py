@@ -23,8 +23,9 @@ from api.wire.view import Document
 from api.wire.xml import serialize
 
 EVERYWHERE: tuple[Fault, ...] = (faults.ServerFault(), faults.ServiceUnavailable())
+WITH_TOKEN: tuple[Fault, ...] = (faults.Unauthorized("https://identity.example/v2.0/"),)
 OF_TENANTS: tuple[Fault, ...] = (
-    faults.Unauthorized("https://identity.example/v2.0/"),
+    *WITH_TOKEN,
     faults.RateLimited("Only 10 PUT request(s) can be made to /{suburi} every minute.", 6),
 )
 WITH_BODY: tuple[Fault, ...] = (
@@ -88,16 +89,13 @@ def operation(
     return {"operation_id": operation_id, "status_code": status, "response_class": Response}
 
 
-def describe(operation_id: str, *, of_tenants: bool) -> dict[str, Any]:
+def describe(operation_id: str, more: Sequence[Fault]) -> dict[str, Any]:
     """Members of an operation of the OpenAPI document, made when it is asked for.
 
-    ``of_tenants``: its path is below a tenant's, so that it needs a token.
+    ``more``: faults of all operations of its kind.
     """
     of = DESCRIBED[operation_id]
-    refuses = [
-        *of.refuses, *(WITH_BODY if of.bodies else ()), *(OF_TENANTS if of_tenants else ()),
-        *EVERYWHERE,
-    ]  # fmt: skip
+    refuses = [*of.refuses, *(WITH_BODY if of.bodies else ()), *more, *EVERYWHERE]
     made: dict[str, Any] = {"responses": {of.status: _answer(of.answers)} | _faults(refuses)}
     if of.query:
         made["parameters"] = [_parameter(query) for query in of.query]

@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree
 
-from api.wire.xml import Element
+from api.wire.xml import COMPUTE, Element
 from tests.contract.reference import OPERATIONS, Operation, json_answer
 
 
@@ -26,13 +26,34 @@ def _limits() -> Any:
     return {"limits": {**limits, "absolute": {**limits["absolute"], **dict.fromkeys(more, 1)}}}
 
 
+def _with_pool(operation_id: str) -> Any:
+    """D80: os-floating-ip-pools is served, so floating addresses have a pool."""
+    answer = json_answer(operation_id)
+    for floating in answer.get("floating_ips") or [answer["floating_ip"]]:
+        floating["pool"] = "public"
+    return answer
+
+
+def _with_pool_in_xml(operation_id: str) -> Element:
+    answer = _parsed(OPERATIONS[operation_id])
+    for floating in answer.iter(f"{{{COMPUTE}}}floating_ip"):
+        etree.SubElement(floating, f"{{{COMPUTE}}}pool").text = "public"
+    return answer
+
+
 JSON_ANSWERS: dict[str, Callable[[], Any]] = {
     "servers.create": _created,  # D4
     "limits.list": _limits,  # D51
     "flavors.detail": lambda: {"flavors": [json_answer("flavors.show")["flavor"]]},  # D50
+    "floating_ips.list": lambda: _with_pool("floating_ips.list"),  # D80
+    "floating_ips.allocate": lambda: _with_pool("floating_ips.allocate"),  # D80
+    "floating_ips.show": lambda: _with_pool("floating_ips.show"),  # D80
 }
 XML_ANSWERS: dict[str, Callable[[], Element]] = {
     "flavors.detail": lambda: _around("flavors", "flavors.show"),  # D50
+    "floating_ips.list": lambda: _with_pool_in_xml("floating_ips.list"),  # D80
+    "floating_ips.allocate": lambda: _with_pool_in_xml("floating_ips.allocate"),  # D80
+    "floating_ips.show": lambda: _with_pool_in_xml("floating_ips.show"),  # D80
 }
 #: The printed JSON is that of the answer.
 JSON_REQUESTS = {"servers.action.getConsoleOutput": '{"os-getConsoleOutput": {"length": 50}}'}

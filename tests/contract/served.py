@@ -11,16 +11,11 @@ from tests.contract.reference import OPERATIONS, Operation, blank
 #: Operations that have no route yet. Must be empty in the end.
 PENDING = frozenset({
     "servers.action.reboot", "servers.action.rebuild", "servers.action.createImage",
-    "servers.action.getConsoleOutput", "servers.action.addFloatingIp",
-    "servers.action.removeFloatingIp", "servers.action.addSecurityGroup",
-    "servers.action.removeSecurityGroup",
+    "servers.action.getConsoleOutput",
     "servers.metadata.list", "servers.metadata.update", "servers.metadata.replace",
     "servers.metadata.item.show", "servers.metadata.item.set", "servers.metadata.item.delete",
     "images.delete", "images.metadata.list", "images.metadata.update", "images.metadata.replace",
     "images.metadata.item.show", "images.metadata.item.set", "images.metadata.item.delete",
-    "floating_ips.list", "floating_ips.allocate", "floating_ips.show", "floating_ips.deallocate",
-    "security_groups.list", "security_groups.create", "security_groups.show",
-    "security_groups.delete", "security_group_rules.create", "security_group_rules.delete",
 })  # fmt: skip
 
 #: Paths of the compute API that the reference does not have, by the decision that wants them.
