@@ -186,7 +186,7 @@ class Stage:
 def path_of(route: str, suffix: str = "", **changed: object) -> str:
     """A path with the scene's ids, or with others."""
     values = PATH | changed
-    return _VARIABLE.sub(lambda found: quote(str(values[found[1]]), safe=""), route) + suffix
+    return _VARIABLE.sub(lambda found: quote(str(values.get(found[1], 1)), safe=""), route) + suffix
 
 
 @contextmanager
