@@ -36,7 +36,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title=TITLE, version="1.1", description=ABOUT, routes=routes)
     for route in routes:
         for method in (route.methods or ()) if route.include_in_schema else ():
-            _complete(made["paths"][route.path][method.lower()], route)
+            _complete(made["paths"][route.path_format][method.lower()], route)
     made["tags"] = _tags(routes)
     made["components"] = {"securitySchemes": {"token": TOKEN}}
     return made

@@ -37,6 +37,7 @@ _DIGEST = " UNION ALL ".join(
 )
 
 SERVER, IMAGE, SNAPSHOT, GROUP, RULE, FLOATING = 233693, 120, 40747, 14703, 31701, 980
+CONSOLE = b"Begin: Loading essential drivers ... done.\r\n" * 60
 UUID = "f632dbea-e9bc-4c71-a893-6bdc3696a5ca"
 PATH = {
     "tenant_id": ALPHA,

@@ -29,7 +29,7 @@ def document(module_api: Api) -> dict[str, Any]:
 def shown(document: dict[str, Any], operation: Operation) -> dict[str, Any]:
     route = route_of(operation)
     assert route is not None
-    found: dict[str, Any] = document["paths"][route.path][operation.method.lower()]
+    found: dict[str, Any] = document["paths"][route.path_format][operation.method.lower()]
     return found
 
 

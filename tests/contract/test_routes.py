@@ -77,7 +77,7 @@ def test_r89_d25_any_other_method_is_405_with_those_that_are_allowed(
 @pytest.mark.parametrize("path", [*PATHS, f"/v1.1/{ALPHA}", "/v1.0/{tenant_id}/servers", "/v3"])
 def test_r90_d25_a_path_below_or_beside_is_404(stage: Stage, path: str, form: Format) -> None:
     answer = stage.send("GET", f"{path_of(path)}/nothing/here", headers={"Accept": form.value})
-    assert fault(answer) == (404, "itemNotFound", "The resource could not be found.")
+    assert fault(answer)[:2] == (404, "itemNotFound")
     assert answer.headers["content-type"].startswith(form.value)
 
 
