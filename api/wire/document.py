@@ -7,8 +7,9 @@ by the very views that make them, from a sample record, and faults by their clas
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import Response
@@ -58,6 +59,7 @@ class Described:
 
     answers: Document | None
     status: int
+    also: Mapping[int, Document]
     bodies: Sequence[tuple[str, Body]]
     query: Sequence[Query]
     refuses: Sequence[Fault]
@@ -73,6 +75,7 @@ def operation(
     *,
     answers: Document | None = None,
     status: int = 200,
+    also: Mapping[int, Document] = MappingProxyType({}),
     bodies: Sequence[tuple[str, Body]] = (),
     body: Body | None = None,
     optional: bool = False,
@@ -81,11 +84,11 @@ def operation(
 ) -> dict[str, Any]:
     """Arguments for a route's decorator: its name in the reference and all that it documents.
 
-    ``bodies``: where one path takes several operations, the name and body of each. ``optional``:
-    the body may be left out.
+    ``bodies``: where one path takes several operations, the name and body of each; ``also``: answers
+    of another status that some of them have. ``optional``: the body may be left out.
     """
     taken = list(bodies) or ([(operation_id, body)] if body else [])
-    DESCRIBED[operation_id] = Described(answers, status, taken, query, refuses, optional)
+    DESCRIBED[operation_id] = Described(answers, status, also, taken, query, refuses, optional)
     return {"operation_id": operation_id, "status_code": status, "response_class": Response}
 
 
@@ -96,7 +99,10 @@ def describe(operation_id: str, more: Sequence[Fault]) -> dict[str, Any]:
     """
     of = DESCRIBED[operation_id]
     refuses = [*of.refuses, *(WITH_BODY if of.bodies else ()), *more, *EVERYWHERE]
-    made: dict[str, Any] = {"responses": {of.status: _answer(of.answers)} | _faults(refuses)}
+    answers = {
+        status: _answer(found) for status, found in {of.status: of.answers, **of.also}.items()
+    }
+    made: dict[str, Any] = {"responses": answers | _faults(refuses)}
     if of.query:
         made["parameters"] = [_parameter(query) for query in of.query]
     if of.bodies:

@@ -19,6 +19,13 @@ def _created() -> Any:
     return {"server": {**server, "adminPass": "2eb56Qh2uVAuC7ub", "addresses": {}}}
 
 
+def _rebuilt() -> Any:
+    """D4: the groups, which the printed XML has, are part of the single view."""
+    server = json_answer("servers.action.rebuild")["server"]
+    groups = json_answer("servers.show")["server"]["security_groups"]
+    return {"server": {**server, "security_groups": groups}}
+
+
 def _limits() -> Any:
     """D51: more absolute limits than printed."""
     limits = json_answer("limits.list")["limits"]
@@ -43,6 +50,7 @@ def _with_pool_in_xml(operation_id: str) -> Element:
 
 JSON_ANSWERS: dict[str, Callable[[], Any]] = {
     "servers.create": _created,  # D4
+    "servers.action.rebuild": _rebuilt,  # D4
     "limits.list": _limits,  # D51
     "flavors.detail": lambda: {"flavors": [json_answer("flavors.show")["flavor"]]},  # D50
     "floating_ips.list": lambda: _with_pool("floating_ips.list"),  # D80
