@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api.docs import routes as docs
 from api.extensions import routes as extensions
 from api.faults import BadMethod, BadRequest, Fault, NotFound, ServerFault, ServiceUnavailable
 from api.flavors import routes as flavors
@@ -50,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     metadata.of_images,
     security_groups.router,
     floating_ips.router,
+    docs.router,
     internal.router,
 )
 _logger = log.logger(__name__)
@@ -58,13 +60,7 @@ _logger = log.logger(__name__)
 def create_app() -> ASGIApp:
     """The ASGI application of one process. Connects to Postgres at its first request."""
     app = FastAPI(
-        title="Undercast",
-        summary="HP Cloud Compute API v1.1",
-        version="1.1",
-        openapi_url="/openapi",
-        docs_url="/docs",
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
+        openapi_url=None,  # api.docs serves it
         redirect_slashes=False,
         lifespan=_lifespan,
     )

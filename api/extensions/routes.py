@@ -8,6 +8,7 @@ from api.auth import authorize
 from api.extensions.views import SERVED
 from api.faults import NotFound
 from api.wire.call import names_of
+from api.wire.document import operation
 from api.wire.render import render
 from api.wire.view import Many, One
 
@@ -17,14 +18,17 @@ router = APIRouter(
     dependencies=[Depends(authorize)],
 )
 
+_ALL = Many("extensions", "extension", SERVED)
+_ONE = One("extension", SERVED[0])
 
-@router.get("")
+
+@router.get("", **operation("extensions.list", answers=_ALL))
 async def list_extensions(request: Request) -> Response:
     """The extensions in use."""
-    return render(request, Many("extensions", "extension", SERVED))
+    return render(request, _ALL)
 
 
-@router.get("/{alias}")
+@router.get("/{alias}", **operation("extensions.show", answers=_ONE, refuses=[NotFound()]))
 async def show_extension(request: Request, alias: str) -> Response:
     """One of them."""
     for extension in SERVED:

@@ -29,8 +29,9 @@ async def holder_of(token: str) -> Holder:
     return found
 
 
-async def _holder(request: Request) -> Holder:
+async def holder(request: Request) -> Holder:
+    """Holder of the token of a request."""
     return await holder_of(request.headers.get("x-auth-token", ""))
 
 
-TokenHolder = Annotated[Holder, Depends(_holder)]
+TokenHolder = Annotated[Holder, Depends(holder)]

@@ -7,6 +7,13 @@ from api.keypairs.service import Made
 from api.wire.xml import Element, compute
 from db.queries.keypairs import KeypairRow
 
+SAMPLE = KeypairRow(
+    name="keypair-1",
+    public_key="ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB(...)== \n",
+    fingerprint="d3:e3:5f:26:dc:30:fc:04:57:91:ba:c0:1c:f8:8d:cd",
+)
+MADE_SAMPLE = Made(SAMPLE, "13311562627589", "-----BEGIN RSA PRIVATE KEY-----\n(...)\n")
+
 
 @dataclass(frozen=True, slots=True)
 class KeypairView:

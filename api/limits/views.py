@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from api.limits.rates import Left
 from api.wire.view import timestamp
 from api.wire.xml import Element, compute
+from db.rates import DEFAULT_RATES
 
 # Member of the answer for each resource (R65, D51).
 ABSOLUTE = (
@@ -23,7 +25,14 @@ ABSOLUTE = (
     ("maxTotalVolumeGigabytes", "gigabytes"),
     ("maxTotalVolumes", "volumes"),
 )
-
+SAMPLE = {
+    "metadata_items": 50, "injected_files": 5, "injected_file_content_bytes": 10240,
+    "security_group_rules": 20, "security_groups": 10, "cores": 20, "floating_ips": 10,
+    "instances": 20, "ram": 102400, "gigabytes": 1000, "volumes": 10,
+}  # fmt: skip
+SAMPLE_LEFT = [
+    Left(rate, rate.value, datetime(2012, 10, 5, 3, 47, 15, tzinfo=UTC)) for rate in DEFAULT_RATES
+]
 
 Rates = dict[tuple[str, str], list[dict[str, Any]]]
 

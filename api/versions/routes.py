@@ -8,12 +8,17 @@ from api.database import read
 from api.faults import NotFound
 from api.versions.views import CURRENT, DEPRECATED, SUPPORTED, VersionList, VersionView
 from api.wire.call import host_of, origin_of
+from api.wire.document import LINKS, operation
 from api.wire.render import render
 from api.wire.view import One
 from db.queries import identity
 from db.settings import settings
 
 router = APIRouter(tags=["versions"])
+
+_ALL = VersionList([VersionView(v, LINKS.base) for v in (CURRENT, DEPRECATED, SUPPORTED)])
+_ONE = One("version", VersionView(CURRENT, LINKS.base))
+_ALIAS = One("version", VersionView(SUPPORTED, LINKS.base))
 
 
 async def base_of(request: Request) -> str:
@@ -23,7 +28,7 @@ async def base_of(request: Request) -> str:
     return (configured or origin_of(request)).rstrip("/")
 
 
-@router.get("/")
+@router.get("/", **operation("versions.list", answers=_ALL))
 async def list_versions(request: Request) -> Response:
     """All versions; v2.0 only while its alias is served (R1, D21, D76)."""
     base = await base_of(request)
@@ -31,13 +36,13 @@ async def list_versions(request: Request) -> Response:
     return render(request, VersionList([VersionView(version, base) for version in served]))
 
 
-@router.get("/v1.1")
+@router.get("/v1.1", **operation("versions.show", answers=_ONE))
 async def show_version(request: Request) -> Response:
     """The version document (R5, R6)."""
     return render(request, One("version", VersionView(CURRENT, await base_of(request))))
 
 
-@router.get("/v2")
+@router.get("/v2", **operation("versions.show_alias", answers=_ALIAS, refuses=[NotFound()]))
 async def show_alias(request: Request) -> Response:
     """The same of the alias (D76)."""
     if not settings().v2_alias:

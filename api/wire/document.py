@@ -7,8 +7,9 @@ by the very views that make them, from a sample record, and faults by their clas
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import Response
@@ -22,10 +23,11 @@ from api.wire.shapes import Body
 from api.wire.view import Document
 from api.wire.xml import serialize
 
-EVERYWHERE: tuple[Fault, ...] = (
-    faults.Unauthorized("https://identity.example/v2.0/"),
-    faults.ServerFault(),
-    faults.ServiceUnavailable(),
+EVERYWHERE: tuple[Fault, ...] = (faults.ServerFault(), faults.ServiceUnavailable())
+WITH_TOKEN: tuple[Fault, ...] = (faults.Unauthorized("https://identity.example/v2.0/"),)
+OF_TENANTS: tuple[Fault, ...] = (
+    *WITH_TOKEN,
+    faults.RateLimited("Only 10 PUT request(s) can be made to /{suburi} every minute.", 6),
 )
 WITH_BODY: tuple[Fault, ...] = (
     faults.BadRequest("Malformed request body"),
@@ -51,11 +53,29 @@ PAGE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a route documents: the arguments of :func:`operation`."""
+
+    answers: Document | None
+    status: int
+    also: Mapping[int, Document]
+    bodies: Sequence[tuple[str, Body]]
+    query: Sequence[Query]
+    refuses: Sequence[Fault]
+    optional: bool
+
+
+#: What the routes document, by operation id.
+DESCRIBED: dict[str, Described] = {}
+
+
 def operation(
     operation_id: str,
     *,
     answers: Document | None = None,
     status: int = 200,
+    also: Mapping[int, Document] = MappingProxyType({}),
     bodies: Sequence[tuple[str, Body]] = (),
     body: Body | None = None,
     optional: bool = False,
@@ -64,23 +84,30 @@ def operation(
 ) -> dict[str, Any]:
     """Arguments for a route's decorator: its name in the reference and all that it documents.
 
-    ``bodies``: where one path takes several operations, the name and body of each. ``optional``:
-    the body may be left out.
+    ``bodies``: where one path takes several operations, the name and body of each; ``also``:
+    answers of another status that some of them have. ``optional``: the body may be left out.
     """
     taken = list(bodies) or ([(operation_id, body)] if body else [])
-    given = [*refuses, *(WITH_BODY if taken else ()), *EVERYWHERE]
-    extra: dict[str, Any] = {}
-    if query:
-        extra["parameters"] = [_parameter(q) for q in query]
-    if taken:
-        extra["requestBody"] = {**_request(taken), "required": not optional}
-    return {
-        "operation_id": operation_id,
-        "status_code": status,
-        "response_class": Response,
-        "responses": {status: _answer(answers)} | _faults(given),
-        "openapi_extra": extra,
+    DESCRIBED[operation_id] = Described(answers, status, also, taken, query, refuses, optional)
+    return {"operation_id": operation_id, "status_code": status, "response_class": Response}
+
+
+def describe(operation_id: str, more: Sequence[Fault]) -> dict[str, Any]:
+    """Members of an operation of the OpenAPI document, made when it is asked for.
+
+    ``more``: faults of all operations of its kind.
+    """
+    of = DESCRIBED[operation_id]
+    refuses = [*of.refuses, *(WITH_BODY if of.bodies else ()), *more, *EVERYWHERE]
+    answers = {
+        status: _answer(found) for status, found in {of.status: of.answers, **of.also}.items()
     }
+    made: dict[str, Any] = {"responses": answers | _faults(refuses)}
+    if of.query:
+        made["parameters"] = [_parameter(query) for query in of.query]
+    if of.bodies:
+        made["requestBody"] = {**_request(of.bodies), "required": not of.optional}
+    return made
 
 
 def _parameter(query: Query) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How fast a running lab is: ``.venv/bin/python -m tests.perf.measure [--json FILE]``.
 
-Measures the lab named by UNDERCAST_LAB by its REST API, from this machine: reads at several
-concurrencies (requests per second, median and 95th percentile in ms) and the way of a create. Use a
+Measures the lab named by UNDERCAST_LAB by its REST API, from this machine: reads in both forms and
+logins at several concurrencies (requests per second, median and 95th percentile in ms), and the way
+of a create. Use a
 fake lab (``deploy/up --hypervisor fake --hosts 10``) to see the control plane alone. Nothing here
 passes or fails; the machine's other load is in the figures.
 """
@@ -13,6 +14,7 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,13 +30,20 @@ CONCURRENCIES = (1, 8, 32)
 CREATES = 30
 
 
-async def read_for(url: str, token: str, concurrency: int, seconds: float) -> list[float]:
-    """Latencies in seconds of GETs over ``concurrency`` kept connections."""
+async def ask_for(
+    url: str, header: str, concurrency: int, seconds: float, body: str | None = None
+) -> list[float]:
+    """Latencies in seconds of GETs, or of POSTs of ``body``, over ``concurrency`` connections.
+
+    ``header``: one more header line.
+    """
     parts = urlsplit(url)
     assert parts.hostname
     query = f"?{parts.query}" if parts.query else ""
+    length = "" if body is None else f"\r\nContent-Length: {len(body.encode())}"
     request = (
-        f"GET {parts.path}{query} HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Auth-Token: {token}\r\n\r\n"
+        f"{'GET' if body is None else 'POST'} {parts.path}{query} HTTP/1.1\r\n"
+        f"Host: {parts.netloc}\r\n{header}{length}\r\n\r\n{body or ''}"
     ).encode()
     latencies: list[float] = []
     end = time.perf_counter() + seconds
@@ -66,21 +75,42 @@ def figures(latencies: list[float]) -> dict[str, float]:
 
 def measure_reads(client: Client, server_id: int) -> list[dict[str, Any]]:
     """The hot reads."""
-    base, token = str(client.http.base_url).rstrip("/"), client.http.headers["X-Auth-Token"]
+    base = str(client.http.base_url).rstrip("/")
+    head = f"X-Auth-Token: {client.http.headers['X-Auth-Token']}"
     paths = {
         "server detail": f"/servers/{server_id}",
+        "server detail, XML": f"/servers/{server_id}.xml",
         "servers/detail, up to 50": "/servers/detail?limit=50",
+        "servers/detail, up to 50, XML": "/servers/detail.xml?limit=50",
         "flavors": "/flavors",
         "limits": "/limits",
     }
     rows = []
     for name, path in paths.items():
-        for concurrency in CONCURRENCIES:
-            latencies = asyncio.run(read_for(base + path, token, concurrency, SECONDS))
-            rate = round(len(latencies) / SECONDS)
-            rows.append(
-                {"what": name, "concurrency": concurrency, "per_second": rate} | figures(latencies)
-            )
+        rows += measure(name, lambda n, url=base + path: ask_for(url, head, n, SECONDS))
+    return rows
+
+
+def measure_logins(openrc: dict[str, str]) -> list[dict[str, Any]]:
+    """New tokens by password, whose hash is slow on purpose."""
+    credentials = {"username": openrc["USERNAME"], "password": openrc["PASSWORD"]}
+    auth = {"passwordCredentials": credentials, "tenantName": openrc["TENANT_NAME"]}
+    url, body = f"{openrc['AUTH_URL']}/tokens", json.dumps({"auth": auth})
+    head = "Content-Type: application/json"
+    return measure("POST /tokens", lambda n: ask_for(url, head, n, SECONDS, body))
+
+
+def measure(
+    what: str, ask: Callable[[int], Coroutine[None, None, list[float]]]
+) -> list[dict[str, Any]]:
+    """A row of figures for each concurrency."""
+    rows = []
+    for concurrency in CONCURRENCIES:
+        latencies = asyncio.run(ask(concurrency))
+        rate = round(len(latencies) / SECONDS)
+        rows.append(
+            {"what": what, "concurrency": concurrency, "per_second": rate} | figures(latencies)
+        )
     return rows
 
 
@@ -106,9 +136,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     arguments = parser.parse_args()
-    client = Client(Lab(names.current().name).openrc)
+    openrc = Lab(names.current().name).openrc
+    client = Client(openrc)
     server_id = client.create("perf-read")["id"]
-    rows = measure_creates(client) + measure_reads(client, server_id)
+    rows = measure_creates(client) + measure_reads(client, server_id) + measure_logins(openrc)
     client.delete(server_id)
     table = Table("what", "concurrency", "per second", "median ms", "95% ms", box=None)
     for row in rows:

@@ -1,0 +1,60 @@
+"""What the application serves of the reference and beside it, and what it still owes."""
+
+from __future__ import annotations
+
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS
+from api.wire.document import DESCRIBED
+from tests.contract.reference import OPERATIONS, Operation, blank
+
+#: Operations that have no route yet. Must be empty in the end.
+PENDING = frozenset({
+    "servers.action.reboot", "servers.action.rebuild", "servers.action.createImage",
+    "servers.action.getConsoleOutput",
+    "servers.metadata.list", "servers.metadata.update", "servers.metadata.replace",
+    "servers.metadata.item.show", "servers.metadata.item.set", "servers.metadata.item.delete",
+    "images.delete", "images.metadata.list", "images.metadata.update", "images.metadata.replace",
+    "images.metadata.item.show", "images.metadata.item.set", "images.metadata.item.delete",
+})  # fmt: skip
+
+#: Paths of the compute API that the reference does not have, by the decision that wants them.
+BESIDE = {
+    ("GET", "/"): "D21",
+    ("GET", "/v2"): "D76",
+    ("GET", "/v1.1/{}/servers/{}/os-security-groups"): "D78",
+    ("GET", "/v1.1/{}/os-floating-ip-pools"): "D80",
+}
+#: Starts of paths that are no part of the compute API.
+OTHER_SERVICES = {
+    "/v2.0": "identity (wire-notes 4.1)",
+    "/v1.0": "identity, legacy (wire-notes 4.3)",
+    "/auth": "identity, legacy (wire-notes 4.3)",
+    "/internal": "hosts",
+    "/docs": "the description of all this",
+    "/openapi": "the description of all this",
+}
+
+ROUTES: dict[tuple[str, str], APIRoute] = {
+    (method, blank(route.path)): route
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in route.methods or ()
+}
+SERVED = [operation for operation in OPERATIONS.values() if operation.id not in PENDING]
+
+
+def route_of(operation: Operation) -> APIRoute | None:
+    """The route of an operation; of an action only if its body is one of those that are read."""
+    route = ROUTES.get(operation.route)
+    if route is None or operation.action is None:
+        return route
+    assert route.operation_id is not None
+    known = {name for name, _ in DESCRIBED[route.operation_id].bodies}
+    return route if operation.id in known else None
+
+
+def is_elsewhere(path: str) -> bool:
+    """Whether a path belongs to another service than compute."""
+    return any(path == start or path.startswith(f"{start}/") for start in OTHER_SERVICES)
