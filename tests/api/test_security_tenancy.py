@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from api.app import ROUTERS
 from tests.api.client import ZONE_2_BASE, Api, fault
+from tests.api.test_actions import PLACING
 from tests.api.world import ALPHA, ANN, BETA, PUBLIC_KEY, World
 
 ROUTES = [
@@ -87,6 +88,55 @@ def test_r11_d29_d45_another_tenant_s_image_is_not_there_and_a_public_one_not_to
     assert "key" not in kept
     hers = api.get(f"images/{records.images['beta']}", token="eve", tenant=BETA).json()["image"]
     assert (hers["status"], "key" in hers["metadata"]) == ("ACTIVE", False)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"reboot": {"type": "HARD"}},
+        {"rebuild": {"imageRef": "1"}},
+        {"createImage": {"name": "x"}},
+        {"os-getConsoleOutput": {}},
+        {"addFloatingIp": {"address": "15.185.16.9"}},
+        {"removeFloatingIp": {"address": "15.185.16.9"}},
+        {"addSecurityGroup": {"name": "default"}},
+        {"removeSecurityGroup": {"name": "default"}},
+        {"resize": {"flavorRef": "100"}},
+        {"unknown": {}},
+        {},
+    ],
+)
+def test_r11_d29_no_action_on_another_tenant_s_server(
+    api: Api, records: World, database: Engine, action: dict[str, object]
+) -> None:
+    api.create("hers", records.images["public"], token="eve", tenant=BETA)
+    with database.begin() as conn:
+        conn.execute(text("UPDATE servers SET vm_state = 'ACTIVE', task_state = NULL"))
+    for server_id in (1, 999999):
+        assert fault(api.post(f"servers/{server_id}/action", action))[:2] == (404, "itemNotFound")
+    kept = api.get("servers/1", token="eve", tenant=BETA).json()["server"]
+    assert (kept["name"], kept["status"]) == ("hers", "ACTIVE")
+    with database.connect() as conn:
+        assert conn.execute(text("SELECT count(*) FROM operations")).scalar_one() == 1
+
+
+def test_r11_another_tenant_s_image_rebuilds_nothing(
+    api: Api, records: World, database: Engine
+) -> None:
+    api.create("web", records.images["public"])
+    with database.begin() as conn:
+        for statement in PLACING.split(";"):
+            conn.execute(text(statement))
+    answer = api.post("servers/1/action", {"rebuild": {"imageRef": str(records.images["beta"])}})
+    assert fault(answer) == (400, "badRequest", "Cannot find image for rebuild")
+
+
+def test_r11_filters_find_nothing_of_another_tenant_s(api: Api, records: World) -> None:
+    api.create("hers", records.images["public"], token="eve", tenant=BETA)
+    for query in ("name=hers", "name=.*", "image=1", "changes-since=2012-01-01T00:00:00Z"):
+        for path in ("servers", "servers/detail"):
+            assert api.get(f"{path}?{query}").json() == {"servers": []}
+    assert fault(api.get("servers?marker=1"))[0] == 400
 
 
 def test_r11_lists_leave_out_what_is_another_tenant_s(api: Api, records: World) -> None:

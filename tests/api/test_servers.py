@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from lxml import etree
+from sqlalchemy import Engine, event, text
 
+from db.engine import async_engine
 from tests.api.client import Api, fault
 from tests.api.world import ALPHA, BASE, World
 
@@ -25,6 +27,9 @@ NETWORKING = """
            (1, '15.185.16.1', 1, NULL, true, now());
     UPDATE servers SET host_id = 1
 """
+
+
+XML = "http://docs.openstack.org/compute/api/v1.1"
 
 
 def execute(database: Engine, statements: str, **values: Any) -> None:
@@ -87,6 +92,11 @@ def test_r95_d66_d29_anything_else_is_404(
         ("BUILD", None, "BUILD", 0),
         ("ACTIVE", None, "ACTIVE", 100),
         ("ACTIVE", "deleting", "ACTIVE(deleting)", None),
+        ("ACTIVE", "rebooting", "ACTIVE(rebooting)", None),
+        ("ACTIVE", "rebuilding", "ACTIVE(rebuilding)", None),
+        ("ACTIVE", "image_snapshot", "ACTIVE(image_snapshot)", None),
+        ("REBUILD", None, "REBUILD", None),
+        ("REBUILD", "spawning", "REBUILD(spawning)", None),
         ("STOPPED", None, "STOPPED", None),
         ("ERROR", None, "ERROR", None),
     ],
@@ -98,6 +108,9 @@ def test_r107_r108_r113_d2_d32_d87_status(
     set_state(database, vm, task)
     shown = api.get(f"servers/{server['id']}").json()["server"]
     assert (shown["status"], shown.get("progress")) == (status, progress)
+    root = etree.fromstring(api.get(f"servers/{server['id']}.xml").content)
+    assert root.get("status") == status
+    assert root.get("progress") == (None if progress is None else str(progress))
 
 
 def test_r112_an_error_says_why(api: Api, server: dict[str, Any], database: Engine) -> None:
@@ -109,6 +122,10 @@ def test_r112_an_error_says_why(api: Api, server: dict[str, Any], database: Engi
     fault_member = api.get(f"servers/{server['id']}").json()["server"]["fault"]
     assert fault_member["code"] == 500
     assert fault_member["message"] == "No host has 1024 MB of memory free"
+    element = etree.fromstring(api.get("servers/1.xml").content).find(f"{{{XML}}}fault")
+    assert element is not None
+    assert (element.get("code"), element.get("created")) == ("500", fault_member["created"])
+    assert element.findtext(f"{{{XML}}}message") == fault_member["message"]
 
 
 def test_r142_r116_d33_d41_d91_addresses_and_host(
@@ -138,6 +155,33 @@ def test_r142_r116_d33_d41_d91_addresses_and_host(
     assert fault(api.get("servers/99/ips")) == (404, "itemNotFound", "Instance does not exist")
 
 
+def test_r137_r143_r222_in_xml(api: Api, server: dict[str, Any], database: Engine) -> None:
+    execute(database, NETWORKING)
+    root = etree.fromstring(api.get("servers.xml").content)
+    (brief,) = root
+    assert (root.tag, brief.tag) == (f"{{{XML}}}servers", f"{{{XML}}}server")
+    assert dict(brief.attrib) == {"id": "1", "name": "web"}  # without the UUID
+    (listed,) = etree.fromstring(api.get("servers/detail.xml").content)
+    shown = etree.fromstring(api.get("servers/1.xml").content)
+    one, other = (
+        [(e.tag, dict(e.attrib), e.text) for e in root.iter()] for root in (listed, shown)
+    )
+    assert one == other  # R138
+    assert list(shown.attrib) == [
+        "accessIPv4", "accessIPv6", "created", "hostId", "id", "name", "status", "tenantId",
+        "updated", "userId", "uuid",
+    ]  # fmt: skip
+    expected = [("10.0.0.10", "4"), ("15.185.16.1", "4"), ("15.185.16.9", "4")]
+    for path in ("servers/1", "servers/1/ips", "servers/1/ips/private"):
+        root = etree.fromstring(api.get(f"{path}.xml").content)
+        (network,) = root.iter(f"{{{XML}}}network")
+        assert network.get("id") == "private"
+        assert [(ip.get("addr"), ip.get("version")) for ip in network] == expected
+    assert fault(api.get("servers/1/ips/public.xml")) == (
+        404, "itemNotFound", "Instance is not a member of specified network",
+    )  # fmt: skip
+
+
 def test_r41_r43_r47_r48_r49_d86_pages(api: Api, records: World) -> None:
     for number in range(5):
         api.create(f"web {number}", records.images["public"])
@@ -164,6 +208,24 @@ def test_r103_r105_d67_rename(api: Api, server: dict[str, Any]) -> None:
     assert renamed["created"] == server["created"]
     assert "adminPass" not in renamed
     assert api.put(path, body).status_code == 200  # R105
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        f'<?xml version="1.0" ?><server xmlns="{XML}">\n<name>\n new name </name></server>',
+        f'<server xmlns="{XML}" name=" new name " accessIPv4="1.2.3.4"/>',
+        '<server name="new name"><metadata/></server>',
+    ],
+)
+def test_d67_rename_in_xml(api: Api, server: dict[str, Any], xml: str) -> None:
+    answer = api.put(
+        "servers/1.xml", content=xml.encode(), headers={"Content-Type": "application/xml"}
+    )
+    assert answer.status_code == 200, answer.text
+    root = etree.fromstring(answer.content)
+    assert (root.get("name"), root.get("uuid")) == ("new name", server["uuid"])
+    assert root.get("adminPass") is None
 
 
 @pytest.mark.parametrize(
@@ -245,14 +307,31 @@ def test_conflicting_deletes_and_renames_at_once(api: Api, server: dict[str, Any
     assert set(codes[4:]) <= {200, 409}
 
 
-@pytest.mark.parametrize("path", ["servers/{id}", "servers", "servers/detail"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "servers/1",
+        "servers/1.xml",
+        "servers/1/ips",
+        *(
+            f"{path}?{query}"
+            for path in ("servers", "servers/detail", "servers/detail.xml")
+            for query in (
+                "",
+                "limit=2&marker=3",
+                "status=build&name=web&image=1&flavor=100",
+                "changes-since=2012-01-01T00:00:00Z&marker=3",
+            )
+        ),
+    ],
+)
 def test_hot_reads_are_one_query_beside_the_token(
-    api: Api, server: dict[str, Any], path: str, monkeypatch: pytest.MonkeyPatch
+    api: Api, records: World, database: Engine, path: str
 ) -> None:
-    from sqlalchemy import event
-
-    from db.engine import async_engine
-
+    """Whatever is in them: metadata, groups, addresses."""
+    for number in range(3):
+        api.create(f"web {number}", records.images["public"], metadata={"a": "b", "c": "d"})
+    execute(database, NETWORKING)
     seen: list[str] = []
 
     def note(*args: Any) -> None:
@@ -261,7 +340,9 @@ def test_hot_reads_are_one_query_beside_the_token(
     engine = async_engine().sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
-        assert api.get(path.format(id=server["id"])).status_code == 200
+        answer = api.get(path)
     finally:
         event.remove(engine, "before_cursor_execute", note)
+    assert answer.status_code == 200
+    assert "web 1" in answer.text or "servers/1" in path
     assert len(seen) == 2
