@@ -12,10 +12,6 @@ from tests.contract.reference import OPERATIONS, Operation, blank
 PENDING = frozenset({
     "servers.action.reboot", "servers.action.rebuild", "servers.action.createImage",
     "servers.action.getConsoleOutput",
-    "servers.metadata.list", "servers.metadata.update", "servers.metadata.replace",
-    "servers.metadata.item.show", "servers.metadata.item.set", "servers.metadata.item.delete",
-    "images.delete", "images.metadata.list", "images.metadata.update", "images.metadata.replace",
-    "images.metadata.item.show", "images.metadata.item.set", "images.metadata.item.delete",
 })  # fmt: skip
 
 #: Paths of the compute API that the reference does not have, by the decision that wants them.
