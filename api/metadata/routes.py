@@ -71,7 +71,7 @@ def _router(noun: Noun, name: str, locked: Fault) -> APIRouter:
         shown = await service.replace(caller.scope, noun, which, body)
         return render(request, One("metadata", MetadataView(shown)))
 
-    @router.get("/{key:path}", **operation(f"{of}.item.show", answers=_ONE, refuses=[_GONE]))
+    @router.get("/{key}", **operation(f"{of}.item.show", answers=_ONE, refuses=[_GONE]))
     async def show_item(
         request: Request, caller: Caller, which: Annotated[str, Path(alias=name)], key: str
     ) -> Response:
@@ -80,7 +80,7 @@ def _router(noun: Noun, name: str, locked: Fault) -> APIRouter:
         return render(request, One("meta", MetaView(*item)))
 
     @router.put(
-        "/{key:path}",
+        "/{key}",
         **operation(
             f"{of}.item.set", body=META, answers=_ONE, refuses=[*_MISMATCH, unknown, locked, _OVER]
         ),
@@ -93,9 +93,7 @@ def _router(noun: Noun, name: str, locked: Fault) -> APIRouter:
         item = await service.set_item(caller.scope, noun, which, names_of(request, key), body)
         return render(request, One("meta", MetaView(*item)))
 
-    @router.delete(
-        "/{key:path}", **operation(f"{of}.item.delete", status=204, refuses=[_GONE, locked])
-    )
+    @router.delete("/{key}", **operation(f"{of}.item.delete", status=204, refuses=[_GONE, locked]))
     async def delete_item(
         request: Request, caller: Caller, which: Annotated[str, Path(alias=name)], key: str
     ) -> Response:

@@ -56,7 +56,13 @@ def origin_of(request: HTTPConnection) -> str:
     return f"{request.url.scheme}://{host}" if host else settings().public_url.rstrip("/")
 
 
+def kept(segment: str) -> str:
+    """A decoded segment, fit to stand in a path: no slash in it (D72). Undone by names_of."""
+    return segment.replace("%", "%25").replace("/", "%2F")
+
+
 def names_of(request: HTTPConnection, name: str) -> list[str]:
     """What a last path segment may name, best first: an item whose name ends in .json (D24)."""
+    name = name.replace("%2F", "/").replace("%25", "%")
     suffix = call_of(request).suffix
     return [name + suffix, name] if suffix else [name]

@@ -3,9 +3,10 @@
 It gives the request an id, decides the form of the answer, and turns what clients write into the
 one path that routes know: slashes at the end and repeated ones do not count (D23, D77), a format
 suffix is cut off (D24), /v2 is /v1.1 (D76), a version root with a login in its headers is /auth
-(wire-notes 4.3), HEAD is GET without the body (D25). The path is split before it is decoded, so
-that %2F and %2E stay part of a name (D72, D24). Requests of the internal socket see /internal only,
-those of the public one never do.
+(wire-notes 4.3), HEAD is GET without the body (D25). The path is split before it is decoded, and a
+slash in a name stays encoded for the routes, so that %2F and %2E are part of the name and never of
+the way to it (D72, D24). Requests of the internal socket see /internal only, those of the public
+one never do.
 """
 
 import re
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.faults import NotFound
-from api.wire.call import KEY, Call
+from api.wire.call import KEY, Call, kept
 from api.wire.negotiation import accepted, split_suffix
 from api.wire.render import render_fault
 from db import log
@@ -98,7 +99,7 @@ def _read(scope: Scope) -> tuple[Call, str | None]:
     if segments:
         segments[-1], call.suffix, form = split_suffix(segments[-1])
         call.format = form or call.format
-    segments = [unquote(part) for part in segments]
+    segments = [kept(unquote(part)) for part in segments]
     if segments in _LOGINS and ("x-auth-user" in headers or "x-auth-key" in headers):
         segments.insert(0, "auth")
     call.identity = segments[:1] in (["v2.0"], ["auth"])

@@ -174,6 +174,7 @@ def test_r180_d9_delete(owner: Owner) -> None:
     ("key", "value"),
     [
         ("key with blanks", "  verbatim \n\t value "), ("käse", "日本"), ("a/b//c/", "slashes"),
+        ("%2F", "twice"), ("%25", "twice"), ("%252F%", "thrice"),
         ("a.b", "dots"), ("100%", "%41"), ("?#&=+", "?#&=+"), ("<&>\"'", "<&>\"']]>"),
         ("..", "up"), ("k" * 255, "v" * 255), ("é" * 127, "é" * 127),
         ("x'; DROP TABLE servers --", "' OR 1=1"),
@@ -188,6 +189,16 @@ def test_d3_d54_d72_keys_and_values_verbatim(owner: Owner, key: str, value: str)
     assert owner.shown()[key] == value
     assert owner("DELETE", place).status_code == 204
     assert key not in owner.items()
+
+
+def test_r90_d72_a_slash_that_is_not_encoded_leads_elsewhere(owner: Owner) -> None:
+    assert owner("PUT", "/a%2Fb", {"meta": {"a/b": "1"}}).status_code == 200
+    for method, body in (("GET", None), ("PUT", {"meta": {"a/b": "1"}}), ("DELETE", None)):
+        assert fault(owner(method, "/a/b", body)) == (
+            404, "itemNotFound", "The resource could not be found.",
+        )  # fmt: skip
+    assert fault(owner("GET", "%2Fa"))[:2] == (404, "itemNotFound")
+    assert owner.items() == {"a": "1", "a/b": "1", "b": "2"}
 
 
 def test_d24_keys_that_end_like_a_format(owner: Owner) -> None:
