@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.faults import BadRequest, InProgress, NotFound, NotSupported
-from api.servers import actions, create, fields, service
+from api.servers import actions, console_output, create, fields, service
 from api.servers.bodies import SERVER, SERVER_UPDATE
 from api.servers.filters import QUERY, wanted_of
 from api.servers.views import (
@@ -142,6 +142,7 @@ async def delete_server(request: Request, caller: Caller, server_id: str) -> Res
         "servers.action",
         status=202,
         answers=_REBUILT,
+        also={200: console_output.SAMPLE},
         refuses=[NotFound(), BadRequest("Invalid request body"), InProgress(), NotSupported()],
         bodies=[(action.operation_id, action.body) for action in actions.ACTIONS.values()],
     ),
