@@ -84,8 +84,8 @@ def operation(
 ) -> dict[str, Any]:
     """Arguments for a route's decorator: its name in the reference and all that it documents.
 
-    ``bodies``: where one path takes several operations, the name and body of each; ``also``:
-    answers of another status that some of them have. ``optional``: the body may be left out.
+    ``bodies``: where one path takes several operations, the name and body of each. ``also``: what
+    some of them answer with another status. ``optional``: the body may be left out.
     """
     taken = list(bodies) or ([(operation_id, body)] if body else [])
     DESCRIBED[operation_id] = Described(answers, status, also, taken, query, refuses, optional)
@@ -99,10 +99,9 @@ def describe(operation_id: str, more: Sequence[Fault]) -> dict[str, Any]:
     """
     of = DESCRIBED[operation_id]
     refuses = [*of.refuses, *(WITH_BODY if of.bodies else ()), *more, *EVERYWHERE]
-    answers = {
-        status: _answer(found) for status, found in {of.status: of.answers, **of.also}.items()
-    }
-    made: dict[str, Any] = {"responses": answers | _faults(refuses)}
+    answers = {of.status: of.answers, **of.also}
+    shown = {status: _answer(document) for status, document in answers.items()}
+    made: dict[str, Any] = {"responses": shown | _faults(refuses)}
     if of.query:
         made["parameters"] = [_parameter(query) for query in of.query]
     if of.bodies:

@@ -144,7 +144,8 @@ def _operation(entry: dict[str, Any]) -> Operation:
     )
 
 
-OPERATIONS = {entry["id"]: _operation(entry) for entry in _FILE["operations"]}
+ALL = tuple(_operation(entry) for entry in _FILE["operations"])
+OPERATIONS = {operation.id: operation for operation in ALL}
 assert len(OPERATIONS) == _FILE["meta"]["count"]
 
 

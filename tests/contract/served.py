@@ -1,4 +1,4 @@
-"""What the application serves of the reference and beside it, and what it still owes."""
+"""What the application serves of the reference, and beside it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
 from api.wire.document import DESCRIBED
-from tests.contract.reference import OPERATIONS, Operation, blank
-
-#: Operations that have no route yet. Must be empty in the end.
-PENDING: frozenset[str] = frozenset()
+from tests.contract.reference import Operation, blank
 
 #: Paths of the compute API that the reference does not have, by the decision that wants them.
 BESIDE = {
@@ -35,7 +32,6 @@ ROUTES: dict[tuple[str, str], APIRoute] = {
     if isinstance(route, APIRoute)
     for method in route.methods or ()
 }
-SERVED = [operation for operation in OPERATIONS.values() if operation.id not in PENDING]
 
 
 def route_of(operation: Operation) -> APIRoute | None:

@@ -1,7 +1,7 @@
 """The README's table of operations: ``.venv/bin/python -m tests.contract.table`` rewrites it.
 
-An operation is done in a form when it is served and its calls (``test_operations.py``) show what
-the reference prints; ``test_readme.py`` compares the README with what they showed.
+An operation is done in a form when its calls (``test_operations.py``) show what the reference
+prints; ``test_readme.py`` compares the README with what they showed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from api.wire.call import Format
-from tests.contract.reference import OPERATIONS
-from tests.contract.served import PENDING
+from tests.contract.reference import ALL
 
 README = Path(__file__).parents[2] / "README.md"
 START, END = "<!-- operations: written by tests/contract/table.py -->\n", "<!-- end -->\n"
@@ -20,11 +19,8 @@ START, END = "<!-- operations: written by tests/contract/table.py -->\n", "<!-- 
 def table(failed: Collection[tuple[str, Format]] = ()) -> str:
     """The table's lines. ``failed``: operations whose answer in a form is not as printed."""
     lines = ["| operation | request | JSON | XML |\n", "|---|---|---|---|\n"]
-    for operation in OPERATIONS.values():
-        forms = [
-            "not yet" if operation.id in PENDING or (operation.id, form) in failed else "done"
-            for form in Format
-        ]
+    for operation in ALL:
+        forms = ["not yet" if (operation.id, form) in failed else "done" for form in Format]
         path = operation.path.removeprefix("/v1.1/{tenant_id}")
         path += f" `{operation.action}`" if operation.action else ""
         lines.append(f"| {operation.title} | {operation.method} {path} | {' | '.join(forms)} |\n")

@@ -17,15 +17,14 @@ from lxml import etree
 from api.wire.call import Format
 from tests.api.client import fault
 from tests.api.world import token_of
-from tests.contract.reference import FAULT_ELEMENTS, OPERATIONS, Operation
-from tests.contract.served import SERVED
+from tests.contract.reference import ALL, FAULT_ELEMENTS, OPERATIONS, Operation
 from tests.contract.stage import Stage
 from tests.contract.strategies import Sent, bounded, requests
 
 INTERNALS = ("Traceback", "sqlalchemy", "psycopg", "lxml", "SELECT ", "INSERT ", "site-packages")
 
 
-@pytest.mark.parametrize("operation", SERVED, ids=lambda o: o.id)
+@pytest.mark.parametrize("operation", ALL, ids=lambda o: o.id)
 def test_r83_r84_r86_r87_any_request_is_answered_or_refused_without_a_trace(
     stage: Stage, operation: Operation
 ) -> None:

@@ -10,8 +10,8 @@ from fastapi.openapi.models import OpenAPI
 from lxml import etree
 
 from tests.api.client import Api
-from tests.contract.reference import Operation
-from tests.contract.served import SERVED, route_of
+from tests.contract.reference import ALL, Operation
+from tests.contract.served import route_of
 from tests.contract.stage import Stage, path_of
 
 JSON, XML = "application/json", "application/xml"
@@ -62,7 +62,7 @@ def test_r8_it_says_where_a_token_is_needed(document: dict[str, Any], stage: Sta
                 assert with_token.status_code == without.status_code, path
 
 
-@each(SERVED)
+@each(ALL)
 def test_it_names_the_operation_with_its_query(
     document: dict[str, Any], operation: Operation
 ) -> None:
@@ -72,7 +72,7 @@ def test_it_names_the_operation_with_its_query(
     assert set(operation.query) <= queries
 
 
-@each(SERVED)
+@each(ALL)
 def test_it_has_the_answer_with_examples_in_both_forms(
     document: dict[str, Any], operation: Operation
 ) -> None:
@@ -87,7 +87,7 @@ def test_it_has_the_answer_with_examples_in_both_forms(
     assert example.tag == etree.fromstring(operation.xml_answer.encode()).tag
 
 
-@each(SERVED)
+@each(ALL)
 def test_it_has_the_faults(document: dict[str, Any], operation: Operation) -> None:
     responses = shown(document, operation)["responses"]
     faults = operation.faults - NEVER.get(operation.id, set())
@@ -101,7 +101,7 @@ def test_it_has_the_faults(document: dict[str, Any], operation: Operation) -> No
         assert etree.fromstring(fault[XML]["example"].encode()).get("code") == str(code)
 
 
-@each([operation for operation in SERVED if operation.has_body])
+@each([operation for operation in ALL if operation.has_body])
 def test_it_has_the_request_with_fields_and_examples(
     document: dict[str, Any], operation: Operation
 ) -> None:

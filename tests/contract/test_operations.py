@@ -14,9 +14,8 @@ from lxml import etree
 from api.wire.call import Format
 from tests.contract import corrections
 from tests.contract.compare import like_json, like_xml
-from tests.contract.reference import Operation
+from tests.contract.reference import ALL, Operation
 from tests.contract.results import noted
-from tests.contract.served import SERVED
 from tests.contract.stage import Stage, path_of
 
 SUFFIX = {Format.JSON: ".json", Format.XML: ".xml"}
@@ -39,7 +38,7 @@ class Case:
 
 CASES = [
     Case(operation, request, answer, by)
-    for operation in SERVED
+    for operation in ALL
     for request in (Format if operation.has_body else (None,))
     for answer in Format
     for by in ("accept", "suffix")

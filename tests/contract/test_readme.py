@@ -7,5 +7,5 @@ from tests.contract.table import parts, table
 
 
 def test_the_readme_says_what_the_calls_showed() -> None:
-    """Alone, this compares with what is served; behind ``test_operations.py`` with its outcome."""
+    """In one session with ``test_operations.py``, that is; alone it only reads the table."""
     assert parts()[1] == table(FAILED), "run python -m tests.contract.table"

@@ -16,12 +16,12 @@ from api.wire.body import LIMIT
 from api.wire.call import Format
 from tests.api.client import fault
 from tests.contract import corrections
-from tests.contract.reference import Operation
-from tests.contract.served import ROUTES, SERVED
+from tests.contract.reference import ALL, Operation
+from tests.contract.served import ROUTES
 from tests.contract.stage import Stage, path_of
 
 JSON, XML = Format.JSON.value, Format.XML.value
-TAKING = [operation for operation in SERVED if operation.has_body]
+TAKING = [operation for operation in ALL if operation.has_body]
 _LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 
 

@@ -8,11 +8,11 @@ from api.wire.call import Format
 from tests.api.client import ZONE_2_BASE, fault
 from tests.api.world import ALPHA, BASE, BETA
 from tests.contract import corrections
-from tests.contract.reference import Operation, blank
-from tests.contract.served import ROUTES, SERVED
-from tests.contract.stage import PATH, UUID, Stage, path_of
+from tests.contract.reference import ALL, Operation, blank
+from tests.contract.served import ROUTES
+from tests.contract.stage import IMAGE, PATH, UUID, Stage, path_of
 
-TENANTS = [operation for operation in SERVED if operation.is_tenants]
+TENANTS = [operation for operation in ALL if operation.is_tenants]
 OWNED = ("server_id", "image_id", "keypair_name", "id", "security_group_id",
          "security_group_rule_id")  # fmt: skip
 UNKNOWN = dict.fromkeys(OWNED, 999999)
@@ -83,6 +83,26 @@ def test_r11_r16_d29_what_is_another_s_is_not_there(
     assert unknown[:2] == (404, "itemNotFound")
     for item in (PATH[name], UUID) if name == "server_id" else (PATH[name],):
         assert refusal(item) == unknown
+    assert stage.digest() == before
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize(
+    "operation",
+    [o for o in TENANTS if "{image_id}" in o.path and not o.reads],
+    ids=lambda o: o.id,
+)
+def test_d45_row20_a_public_image_is_not_to_be_changed(
+    stage: Stage, operation: Operation, form: Format
+) -> None:
+    stage.set()
+    before = stage.digest()
+    content = body(operation, form)
+    answer = stage.send(
+        operation.method, path_of(operation.path, image_id=IMAGE), content,
+        form if content else None, {"Accept": form.value},
+    )  # fmt: skip
+    assert fault(answer) == (403, "forbidden", "You are not permitted to modify this image.")
     assert stage.digest() == before
 
 

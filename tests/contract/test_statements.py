@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.api.world import ALPHA, ANN
-from tests.contract.reference import Operation
-from tests.contract.served import SERVED
+from tests.contract.reference import ALL, Operation
 from tests.contract.stage import GROUP, IMAGE, SERVER, SNAPSHOT, Stage, counted, path_of
 
 MOST = 2  # the token, and the answer
@@ -52,7 +51,7 @@ WHERE g.tenant_id = s.tenant_id AND g.zone_id = s.zone_id ON CONFLICT DO NOTHING
 """
 
 
-@pytest.mark.parametrize("operation", [o for o in SERVED if o.reads], ids=lambda o: o.id)
+@pytest.mark.parametrize("operation", [o for o in ALL if o.reads], ids=lambda o: o.id)
 def test_a_read_is_the_same_statements_however_much_there_is(
     stage: Stage, operation: Operation
 ) -> None:
