@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from sqlalchemy import Connection
@@ -65,3 +66,15 @@ def image_settled(client: Client, image_id: int) -> dict[str, Any]:
         return None if image["status"] == "SAVING" else image
 
     return eventually(look, f"image {image_id} settles")
+
+
+def console(lab: Lab, client: Client, server_id: int) -> bytes:
+    """What the guest wrote to its console, as the API reads it."""
+    scope = _scope(lab, client)
+    place = _do(lab, lambda conn: server_actions.console_place(conn, scope, server_id))
+    program = (
+        "import asyncio; from api.servers.console import console_of;"
+        f"print(asyncio.run(console_of({place.host_address!r}, {server_id})).hex())"
+    )
+    config = f"UNDERCAST_CONFIG={lab.state / 'undercast.toml'}"
+    return bytes.fromhex(lab.beside("ctl", "env", config, sys.executable, "-c", program))
