@@ -71,6 +71,9 @@ class Driver(Protocol):
     def discard_snapshots(self, server_id: int) -> None:
         """No copy of the server's disk is left here, and none is being made."""
 
+    def copied_servers(self) -> set[int]:
+        """Ids of servers of whose disks a copy is here."""
+
     def console(self, server_id: int, size: int) -> bytes:
         """The last ``size`` bytes at most that the guest wrote to its console (R207)."""
 

@@ -84,6 +84,11 @@ class FakeDriver:
         with self._lock:
             self._snapshots.pop(server_id, None)
 
+    def copied_servers(self) -> set[int]:
+        """Ids of which a copy is remembered."""
+        with self._lock:
+            return set(self._snapshots)
+
     def console(self, server_id: int, size: int) -> bytes:
         """Say what this is."""
         with self._lock:

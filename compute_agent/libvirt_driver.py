@@ -76,6 +76,10 @@ class LibvirtDriver:
             self._domains.end_copy(server_id)
             snapshot.discard(server_id)
 
+    def copied_servers(self) -> set[int]:
+        """Ids of servers with such a file."""
+        return snapshot.copied_servers()
+
     def console(self, server_id: int, size: int) -> bytes:
         """End of the console log."""
         return console.tail(server_id, size)

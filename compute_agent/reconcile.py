@@ -4,6 +4,7 @@ Runs at start, when a guest changed by itself, on ``look`` and periodically, and
 functions that operations call. Rules:
 
 - A server in the hands of an operation is left alone; each server is read again under its lock.
+  Nobody is waited for. While an image is made of a server, its network is kept up to date.
 - What belongs to a server that the database says is deleted, or that is on another host, goes.
 - What belongs to a server **without any row stays and is reported**: a restored backup must not
   wipe a fleet.
@@ -26,7 +27,7 @@ from compute_agent.create import clear
 from compute_agent.driver import Driver, PowerState
 from db import log
 from db.operations.errors import StepError
-from db.operations.runner import Locks
+from db.operations.runner import Locks, part_of
 from db.queries import agents, progress
 from db.wanted import WantedServer
 
@@ -91,26 +92,41 @@ class Reconciler:
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
             whole &= self._guarded(server_id, partial(self._judge, server_id))
+        for server_id in sorted(self.driver.copied_servers()):
+            whole &= self._guarded(server_id, partial(self._tidy, server_id))
         return whole and not self.lost
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
+        """Act on a server unless an operation does; whether it was done."""
         try:
-            with self.locks.holding(("server", server_id)):
-                act()
+            with self.locks.trying(("server", server_id)) as held:
+                if held:
+                    act()
+                return held
         except StepError as error:
             _logger.warning("not reconciled", server=server_id, error=str(error))
             return False
-        return True
+
+    def _tidy(self, server_id: int) -> None:
+        """Copies of its disk that no snapshot wants, as after one that was ended from afar."""
+        with self.locks.trying(part_of(("server", server_id))) as held:
+            if not held:
+                return
+            with self.engine.begin() as conn:
+                fate = progress.fates(conn, self.host, [server_id]).get(server_id)
+            if fate is not None and not fate.copying:
+                self.driver.discard_snapshots(server_id)
 
     def _keep(self, server_id: int, seen: PowerState) -> None:
-        """A server that belongs here: network whole, power as it should be, no copies of disks."""
+        """A server that belongs here: network whole, power as it should be."""
         with self.engine.begin() as conn:
             fate = progress.fates(conn, self.host, [server_id]).get(server_id)
             server = progress.wanted(conn, server_id)
         if fate is None or fate.busy or fate.deleted or not fate.here or server is None:
             return
         self.driver.plug(server)
-        self.driver.discard_snapshots(server_id)
+        if fate.copying:
+            return
         power = seen
         if power != PowerState.RUNNING:  # again, now that nothing else acts on the server
             power = self.driver.power_states().get(server_id, PowerState.SHUTOFF)
@@ -148,12 +164,12 @@ class Reconciler:
             fate = progress.fates(conn, self.host, [server_id]).get(server_id)
         if fate is None:
             _logger.error("unknown server left alone", server=server_id)
-        elif fate.deleted and not fate.busy:
+        elif fate.deleted and not fate.busy and not fate.copying:
             _logger.warning("clearing a deleted server", server=server_id)
             clear(self.driver, server_id)
             if fate.here:
                 with self.engine.begin() as conn:
                     progress.release_all(conn, server_id)
-        elif not fate.here and not fate.busy:
+        elif not fate.here and not fate.busy and not fate.copying:
             _logger.warning("clearing a server of another host", server=server_id)
             clear(self.driver, server_id)

@@ -39,6 +39,7 @@ class SnapshotPlan:
             },
             failed=self._failed,
             undo_steps=frozenset({"finishing", "undoing"}),
+            long_steps=frozenset({"image_snapshot", "uploading"}),
         )
 
     def _copy(self, lease: Lease) -> Result:

@@ -120,6 +120,10 @@ class Lab:
         where = ["--host", host] if host else []
         return self._output([sys.executable, "-m", "deploy.lab", "ctl", *where, *words], True, 120)
 
+    def undercast(self, *words: str) -> str:
+        """Say something as the lab's operator."""
+        return self._output([str(REPO / "deploy" / "undercast"), *words], True, 120)
+
     def inventory(self, host: str) -> dict[str, list[int]]:
         """Ids of servers of which something is on a host, by kind of thing."""
         script = REPO / "tests" / "host_inventory.py"

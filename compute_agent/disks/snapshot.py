@@ -39,6 +39,11 @@ def leftovers(server_id: int) -> list[Path]:
     return list(places.server_directory(server_id).glob("snapshot-*"))
 
 
+def copied_servers() -> set[int]:
+    """Ids of the servers here of whose disks there are copies."""
+    return {int(path.parent.name) for path in places.servers_directory().glob("[0-9]*/snapshot-*")}
+
+
 def discard(server_id: int) -> None:
     """No copy of the server's disk is left."""
     for path in leftovers(server_id):

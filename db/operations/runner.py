@@ -95,10 +95,21 @@ class Plan:
     failed: Callable[[Lease, StepError], Result] | None = None
     too_late: str | None = None  # for the tenant, when the deadline was missed
     undo_steps: frozenset[str] = frozenset()  # steps that deadlines and failures do not stop
+    long_steps: frozenset[str] = frozenset()  # steps that leave to others all but a part of it
+
+
+def part_of(subject: tuple[str, int]) -> object:
+    """What a long step locks of its subject, in place of the subject itself."""
+    return (*subject, "part")
 
 
 class Locks:
-    """One lock per subject, made on demand: effects on a server run one at a time."""
+    """One lock per subject, made on demand: effects on a server run one at a time.
+
+    A step that takes long and touches only what no other step does, such as the copy of a disk,
+    locks a part of its subject. Otherwise reconcile, and with it changed rules of the firewall,
+    would wait for it.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -107,12 +118,27 @@ class Locks:
     @contextmanager
     def holding(self, subject: object) -> Iterator[None]:
         """Hold the subject's lock."""
+        with self._lock_of(subject) as lock, lock:
+            yield
+
+    @contextmanager
+    def trying(self, subject: object) -> Iterator[bool]:
+        """Hold the subject's lock if nobody else does; whether it is held."""
+        with self._lock_of(subject) as lock:
+            held = lock.acquire(blocking=False)
+            try:
+                yield held
+            finally:
+                if held:
+                    lock.release()
+
+    @contextmanager
+    def _lock_of(self, subject: object) -> Iterator[threading.RLock]:
         with self._guard:
             lock, users = self._locks.get(subject, (threading.RLock(), 0))
             self._locks[subject] = (lock, users + 1)
         try:
-            with lock:
-                yield
+            yield lock
         finally:
             with self._guard:
                 lock, users = self._locks[subject]
@@ -222,10 +248,15 @@ class Runner:
         current: Lease | None = lease
         follow: list[tuple[str, int]] = []
         while current is not None:
-            with self.locks.holding((current.subject_kind, current.subject_id)):
+            with self.locks.holding(self._locked_by(current)):
                 current, more = self._one_step(current)
             follow += more
         return follow
+
+    def _locked_by(self, lease: Lease) -> object:
+        subject = (lease.subject_kind, lease.subject_id)
+        is_long = lease.step in self._plans[lease.kind].long_steps
+        return part_of(subject) if is_long else subject
 
     def _one_step(self, lease: Lease) -> tuple[Lease | None, list[tuple[str, int]]]:
         plan = self._plans[lease.kind]

@@ -80,7 +80,7 @@ _WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
 _WANTED_ON_HOST = text(f"""{_WANTED} JOIN hosts h ON h.id = s.host_id
     WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'
       AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
-                      AND o.subject_id = s.id AND o.finished_at IS NULL)
+                      AND o.subject_id = s.id AND o.finished_at IS NULL AND o.kind <> 'snapshot')
     ORDER BY s.id""")
 _ACTIVE_ON_HOST = text("""
     SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
@@ -90,7 +90,11 @@ _FATE = text("""
     SELECT s.id, s.deleted_at IS NOT NULL AS deleted, coalesce(h.name = :host, false) AS here,
            s.vm_state,
            EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
-                   AND o.subject_id = s.id AND o.finished_at IS NULL) AS busy,
+                   AND o.subject_id = s.id AND o.finished_at IS NULL
+                   AND o.kind <> 'snapshot') AS busy,
+           EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
+                   AND o.subject_id = s.id AND o.finished_at IS NULL
+                   AND o.kind = 'snapshot') AS copying,
            EXISTS (SELECT 1 FROM allocations a WHERE a.server_id = s.id) AS allocated
     FROM servers s LEFT JOIN hosts h ON h.id = s.host_id WHERE s.id = ANY(:ids)
 """)
@@ -130,7 +134,10 @@ def wanted(conn: Connection, server_id: int) -> WantedServer | None:
 
 
 def wanted_on_host(conn: Connection, host_name: str) -> list[WantedServer]:
-    """Servers that the host must have as they are, without those in the hands of an operation."""
+    """Servers that the host must have as they are, without those in the hands of an operation.
+
+    A snapshot leaves all but the disk as it is.
+    """
     return [_wanted(row) for row in conn.execute(_WANTED_ON_HOST, {"host": host_name})]
 
 
@@ -140,9 +147,10 @@ def active_on_host(conn: Connection, host_name: str) -> set[int]:
 
 
 def fates(conn: Connection, host_name: str, ids: list[int]) -> dict[int, Any]:
-    """What the database says of servers found on a host: deleted, here, busy, allocated.
+    """What the database says of servers found on a host: deleted, here, busy, copying, allocated.
 
-    An id that is missing has no row at all.
+    ``copying``: an image is being made of it; ``busy``: another operation has it in hand. An id
+    that is missing has no row at all.
     """
     return {row.id: row for row in conn.execute(_FATE, {"host": host_name, "ids": ids})}
 

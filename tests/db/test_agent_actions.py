@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from sqlalchemy import text
 from compute_agent.__main__ import plans
 from compute_agent.driver import PowerState, Still
 from compute_agent.fake import FakeDriver
+from compute_agent.reconcile import Reconciler
 from db.operations.errors import HostFault
 from db.operations.runner import Runner
 from db.queries import image_changes, operations, server_changes, sweep
@@ -33,7 +36,7 @@ from tests.db.test_server_actions import (
     snapshot,
     state,
 )
-from tests.db.world import World
+from tests.db.world import ZONE, World
 
 HOST = "host.cmp1"
 STORED = StoredBytes("5" * 64, 7, GIB)
@@ -47,6 +50,24 @@ class Host(FakeDriver):
         self.before: dict[str, Callable[[], None]] = {}
         self.done: list[str] = []
         self.copies: set[int] = set()
+
+    def plug(self, server: WantedServer) -> None:
+        self._do("plug")
+        super().plug(server)
+
+    def plug_id(self, server_id: int) -> None:
+        """Something of the server is here."""
+        self._plugged.add(server_id)
+
+    @contextmanager
+    def halted(self, server_id: int) -> Iterator[None]:
+        """The guest shut itself down."""
+        self._domains[server_id] = PowerState.SHUTOFF
+        yield
+        del self._domains[server_id]
+
+    def copied_servers(self) -> set[int]:
+        return set(self.copies)
 
     def _do(self, name: str) -> None:
         self.before.get(name, lambda: None)()
@@ -135,7 +156,7 @@ class TestReboot:
             agent.work()
             assert state(world, server_id) == ("ACTIVE", None)
             assert agent.host.power_states() == {server_id: PowerState.RUNNING}
-        assert agent.host.done == ["power_off", "spawn"] * 3
+        assert agent.host.done == ["power_off", "plug", "spawn"] * 3
         assert world.one("SELECT fault_message FROM servers") is None
 
     def test_a_host_that_cannot_leaves_it_in_error(self, world: World, agent: Agent) -> None:
@@ -281,6 +302,78 @@ class TestSnapshot:
         agent.work()
         assert state(world, server_id) == ("ACTIVE", "deleting")
         assert self.image(world).status == "ERROR"
+
+
+class TestReconcile:
+    """What a host does by itself while, and after, an image is made of a server."""
+
+    def reconciler(self, agent: Agent) -> Reconciler:
+        return Reconciler(
+            agent.world.engine, "cmp1", ZONE, agent.host, agent.runner.locks
+        )  # fmt: skip
+
+    def test_the_network_is_kept_while_a_disk_is_copied(self, world: World, agent: Agent) -> None:
+        """R252: changed rules do not wait for the copy; nobody touches the guest or the copy."""
+        server_id = active(world)
+        do(world, snapshot(world, server_id))
+        copying, go_on = Event(), Event()
+
+        def wait() -> None:
+            copying.set()
+            assert go_on.wait(30)
+
+        agent.host.before["take_snapshot"] = wait
+        agent.runner.poll()
+        assert copying.wait(30)
+        agent.host.copies.add(server_id)
+        assert self.reconciler(agent).run()
+        assert agent.host.local_servers() == {server_id}  # plugged, and no domain is there
+        assert agent.host.done == ["plug"]
+        go_on.set()
+        agent.work()
+        assert agent.host.copies == set()
+
+    def test_nobody_is_waited_for(self, world: World, agent: Agent) -> None:
+        """A step that takes long stops no other server's reconcile."""
+        server_id, other = active(world), active(world, "other")
+        do(world, reboot(world, server_id))
+        off, go_on = Event(), Event()
+
+        def wait() -> None:
+            off.set()
+            assert go_on.wait(30)
+
+        agent.host.before["power_off"] = wait
+        agent.host.plug_id(server_id)
+        agent.runner.poll()
+        assert off.wait(30)
+        assert not self.reconciler(agent).run()
+        assert other in agent.host.local_servers()
+        go_on.set()
+        agent.work()
+
+    def test_a_copy_that_nobody_wants_any_more_goes(self, world: World, agent: Agent) -> None:
+        """As when the sweeper ended a snapshot while its host was silent."""
+        server_id = active(world)
+        agent.host.copies = {server_id, 999}
+        assert self.reconciler(agent).run()
+        assert agent.host.copies == {999}
+
+    def test_a_guest_lost_with_its_host_starts_when_its_image_is_made(
+        self, world: World, agent: Agent
+    ) -> None:
+        """The restart is over when every guest that ran runs again; others are started once."""
+        busy, idle = active(world), active(world, "idle")
+        do(world, snapshot(world, busy))
+        reconciler = self.reconciler(agent)
+        assert not reconciler.run(host_restarted=True)
+        assert agent.host.power_states() == {idle: PowerState.RUNNING}
+        with agent.host.halted(idle):
+            assert not reconciler.run(host_restarted=True)
+        assert state(world, idle) == ("STOPPED", None)
+        agent.work()
+        assert reconciler.run(host_restarted=True)
+        assert agent.host.power_states()[busy] == PowerState.RUNNING
 
 
 class TestOverdue:

@@ -52,14 +52,14 @@ def running(client: Client, name: str) -> int:
 def reboot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
     server_id = running(client, name)
     inject()
-    actions.reboot(lab, client, server_id)
+    actions.reboot(client, server_id)
     return server_id
 
 
 def rebuild(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
     server_id = running(client, name)
     inject()
-    actions.rebuild(lab, client, server_id, image=int(client.image))
+    actions.rebuild(client, server_id, client.image)
     return server_id
 
 
@@ -75,11 +75,11 @@ def imaged(client: Client, lab: Lab, name: str, inject: Callable[[], None], end:
     """A server and an image of it, which ends as ``end`` and is deleted again."""
     server_id = running(client, name)
     inject()
-    image_id = actions.create_image(lab, client, server_id, name)
+    image_id = actions.create_image(client, server_id, name)
     assert actions.image_settled(client, image_id)["status"] == end
     client.settled(server_id)
     ledger.balance(lab)
-    actions.delete_image(lab, client, image_id)
+    actions.delete_image(client, image_id)
     return server_id
 
 
