@@ -74,13 +74,25 @@ class AccessView:
         return made
 
     def _catalog(self) -> list[dict[str, Any]]:
-        """Compute and block storage, one endpoint a zone, when scoped; identity always (D74)."""
+        """Compute, block storage and images, one endpoint a zone, when scoped; identity always.
+
+        The image service is a look-up only (D74, D92).
+        """
         catalog: list[dict[str, Any]] = []
         if self.access.tenant is not None:
             tenant_id = self.access.tenant.id
             endpoints = [self._endpoint(zone, tenant_id) for zone in self.access.zones]
             catalog.append({"name": "Compute", "type": "compute", "endpoints": endpoints})
             catalog.append({"name": "Block Storage", "type": "volume", "endpoints": endpoints})
+            looked_up = [
+                {
+                    "publicURL": f"{endpoint['versionList']}/image/{tenant_id}",
+                    "region": endpoint["region"],
+                    "tenantId": tenant_id,
+                }
+                for endpoint in endpoints
+            ]
+            catalog.append({"name": "Image", "type": "image", "endpoints": looked_up})
         url = f"{self.public_url}/v2.0/"
         identity = {
             "publicURL": url,
