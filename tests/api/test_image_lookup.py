@@ -26,9 +26,8 @@ def test_d92_the_catalog_has_an_image_service(api: Api) -> None:
     catalog = api.post("/v2.0/tokens", body, token=None).json()["access"]["serviceCatalog"]
     service = next(found for found in catalog if found["type"] == "image")
     assert service["name"] == "Image"
-    assert service["endpoints"][0] == {
-        "publicURL": f"{BASE}/image/{ALPHA}", "region": ZONE_1, "tenantId": ALPHA,
-    }  # fmt: skip
+    endpoint = service["endpoints"][0]
+    assert (endpoint["publicURL"], endpoint["region"]) == (f"{BASE}/image/{ALPHA}", ZONE_1)
 
 
 def test_d92_by_whole_name_with_a_status_in_lower_case(api: Api, records: World) -> None:
