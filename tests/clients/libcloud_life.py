@@ -96,7 +96,7 @@ class Life:
         own = self.driver.ex_create_security_group_rule(
             group, "udp", 1, 65535, source_security_group=group
         )
-        assert own.group == "libcloud-web"
+        assert own.group["name"] == "libcloud-web"
         self.driver.ex_delete_security_group_rule(own)
         groups = {found.name: found for found in self.driver.ex_list_security_groups()}
         assert [kept.id for kept in groups["libcloud-web"].rules] == [rule.id]

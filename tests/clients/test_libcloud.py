@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ class Lived:
 
 @pytest.fixture(scope="module")
 def lived(lab: Lab, client: Client, libcloud: Path) -> Iterator[Lived]:
+    forget(client)
     environment = {f"OS_{name}": value for name, value in lab.openrc.items()}
     done = subprocess.run(
         [libcloud, LIFE, *STAGES], env=environment, capture_output=True, text=True, check=False,
@@ -40,7 +42,30 @@ def lived(lab: Lab, client: Client, libcloud: Path) -> Iterator[Lived]:
     )  # fmt: skip
     yield Lived(done.stdout.split(), done.stderr)
     client.delete_all()
+    forget(client)
     ledger.balance(lab)
+
+
+def forget(client: Client) -> None:
+    """Remove what a life that stopped half way left behind, by the names that it gives."""
+
+    def listed(path: str, noun: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = client.http.get(f"/{path}").json()[noun]
+        return found
+
+    keypairs = [found["keypair"]["name"] for found in listed("os-keypairs", "keypairs")]
+    left = [f"/os-keypairs/{name}" for name in keypairs if name.startswith("libcloud-")]
+    for path, noun in (("os-security-groups", "security_groups"), ("images", "images")):
+        left += [
+            f"/{path}/{found['id']}"
+            for found in listed(path, noun)
+            if found["name"].startswith("libcloud-")
+        ]
+    left += [
+        f"/os-floating-ips/{found['id']}" for found in listed("os-floating-ips", "floating_ips")
+    ]
+    for path in left:
+        client.http.delete(path)
 
 
 @pytest.mark.parametrize("stage", STAGES)
