@@ -159,7 +159,7 @@ class Life:
         assert self.driver.ex_attach_floating_ip_to_node(self.node, made)
         assert made.ip_address in self.look().public_ips
         found = self.driver.ex_get_floating_ip(made.ip_address)
-        assert found.node_id == self.node.id
+        assert str(found.node_id) == self.node.id
         assert self.driver.ex_detach_floating_ip_from_node(self.node, made)
         assert made.ip_address not in self.look().public_ips
         assert self.driver.ex_delete_floating_ip(found)
@@ -180,7 +180,7 @@ class Life:
             assert action(self.node)
             until(self.runs, "reboot is done")
 
-    def image(self) -> None:
+    def snapshots(self) -> None:
         """R161-R170, D88."""
         made = self.driver.create_image(self.node, "libcloud-snapshot", {"by": "libcloud"})
         assert (made.name, made.extra["metadata"]["by"]) == ("libcloud-snapshot", "libcloud")

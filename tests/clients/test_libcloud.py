@@ -20,7 +20,7 @@ from tests.lab import Client, Lab
 LIFE = Path(__file__).with_name("libcloud_life.py")
 STAGES = (
     "catalog", "keypairs", "groups", "boot", "listed", "rename", "metadata", "floating", "console",
-    "reboot", "image", "rebuild", "delete",
+    "reboot", "snapshots", "rebuild", "delete",
 )  # fmt: skip
 
 
