@@ -21,6 +21,7 @@ from api.floating_ips import routes as floating_ips
 from api.identity import legacy as identity_legacy
 from api.identity import routes as identity
 from api.identity.access_keys import routes as access_keys
+from api.image_lookup import routes as image_lookup
 from api.images import routes as images
 from api.internal import routes as internal
 from api.keypairs import routes as keypairs
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     limits.router,
     flavors.router,
     images.router,
+    image_lookup.router,
     keypairs.router,
     servers.router,
     metadata.of_servers,

@@ -74,13 +74,18 @@ class AccessView:
         return made
 
     def _catalog(self) -> list[dict[str, Any]]:
-        """Compute and block storage, one endpoint a zone, when scoped; identity always (D74)."""
+        """Compute, block storage and images, one endpoint a zone, when scoped; identity always.
+
+        The image service is a look-up only (D74, D92).
+        """
         catalog: list[dict[str, Any]] = []
         if self.access.tenant is not None:
             tenant_id = self.access.tenant.id
             endpoints = [self._endpoint(zone, tenant_id) for zone in self.access.zones]
             catalog.append({"name": "Compute", "type": "compute", "endpoints": endpoints})
             catalog.append({"name": "Block Storage", "type": "volume", "endpoints": endpoints})
+            looked_up = [self._image_endpoint(zone, tenant_id) for zone in self.access.zones]
+            catalog.append({"name": "Image", "type": "image", "endpoints": looked_up})
         url = f"{self.public_url}/v2.0/"
         identity = {
             "publicURL": url,
@@ -105,6 +110,18 @@ class AccessView:
             "versionId": "1.1",
             "versionInfo": f"{base}/v1.1/",
             "versionList": base,
+        }
+
+    def _image_endpoint(self, zone: ZoneRow, tenant_id: str) -> dict[str, Any]:
+        """Where the nova command looks images up: clients append ``/v2/images`` (D92)."""
+        url = f"{base_url(zone, self.public_url)}/image/{tenant_id}"
+        return {
+            "publicURL": url,
+            "region": zone.name,
+            "tenantId": tenant_id,
+            "versionId": "2.0",
+            "versionInfo": f"{url}/v2/",
+            "versionList": url,
         }
 
 

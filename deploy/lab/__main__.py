@@ -124,7 +124,6 @@ def _up(lab: Lab, arguments: argparse.Namespace) -> None:
     before = Shape.of(lab) or Shape()
     hypervisor = arguments.hypervisor or before.hypervisor
     shape = Shape(before.hosts if arguments.hosts is None else arguments.hosts, hypervisor)
-    lab.hosts(shape.hosts)  # is that many possible?
     with _alone(lab):
         up(lab, shape, first_server=not arguments.no_server)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.lab import cgroups, environment, files, postgres, redis, settings_files, supervisor
-from deploy.lab.names import PYTHON, Lab
+from deploy.lab.names import MAX_HOSTS, PYTHON, Lab
 from deploy.lab.programs import LabError
 from deploy.lab.supervisor import Program
 
@@ -25,6 +25,10 @@ class Shape:
 
     hosts: int = 2
     hypervisor: Hypervisor = "libvirt"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hosts <= MAX_HOSTS:
+            raise ValueError(f"a lab has 1 to {MAX_HOSTS} hosts, not {self.hosts}")
 
     @classmethod
     def of(cls, lab: Lab) -> Shape | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.lab import names
+from deploy.lab.controller import Hypervisor, Shape
 from deploy.lab.names import Lab
 
 
@@ -59,3 +60,15 @@ def test_environment_names_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names.current() == Lab("test")
     monkeypatch.setenv("UNDERCAST_LAB", "")
     assert names.current() == Lab("lab")
+
+
+@pytest.mark.parametrize("hypervisor", ["libvirt", "fake"])
+def test_a_lab_has_at_least_one_host_and_no_more_than_addresses(hypervisor: Hypervisor) -> None:
+    assert Shape(200, hypervisor).hosts == 200
+    for count in (0, -1, 201):
+        with pytest.raises(ValueError, match="1 to 200 hosts"):
+            Shape(count, hypervisor)
+
+
+def test_a_fake_lab_has_no_namespaces_of_hosts() -> None:
+    assert Lab("lab").hosts(Shape(2, "fake").real_hosts) == []
