@@ -10,8 +10,7 @@ from api.wire.view import timestamp
 from api.wire.xml import Element, compute
 from db.rates import DEFAULT_RATES
 
-# Member of the answer for each resource (R65, D51). There is none of volumes: the nova command
-# since 2.21 fails on two limits that it does not know.
+# Member of the answer for each resource (R65, D51).
 ABSOLUTE = (
     ("maxImageMeta", "metadata_items"),  # R58: of images too
     ("maxPersonality", "injected_files"),
@@ -23,6 +22,8 @@ ABSOLUTE = (
     ("maxTotalFloatingIps", "floating_ips"),
     ("maxTotalInstances", "instances"),
     ("maxTotalRAMSize", "ram"),
+    ("maxTotalVolumeGigabytes", "gigabytes"),
+    ("maxTotalVolumes", "volumes"),
 )
 SAMPLE = {
     "metadata_items": 50, "injected_files": 5, "injected_file_content_bytes": 10240,

@@ -56,7 +56,7 @@ def test_r64_r65_d51_limits(api: Api, records: World, database: Engine) -> None:
         "maxImageMeta": 50, "maxPersonality": 5, "maxPersonalitySize": 10240,
         "maxSecurityGroupRules": 20, "maxSecurityGroups": 10, "maxServerMeta": 50,
         "maxTotalCores": 20, "maxTotalFloatingIps": 10, "maxTotalInstances": 20,
-        "maxTotalRAMSize": 102400,
+        "maxTotalRAMSize": 102400, "maxTotalVolumeGigabytes": 1000, "maxTotalVolumes": 10,
     }  # fmt: skip
     assert limits["rate"] == []
     with database.begin() as conn:

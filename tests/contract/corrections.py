@@ -29,7 +29,7 @@ def _rebuilt() -> Any:
 def _limits() -> Any:
     """D51: more absolute limits than printed."""
     limits = json_answer("limits.list")["limits"]
-    more = ("maxTotalCores", "maxTotalFloatingIps")
+    more = ("maxTotalCores", "maxTotalFloatingIps", "maxTotalVolumes", "maxTotalVolumeGigabytes")
     return {"limits": {**limits, "absolute": {**limits["absolute"], **dict.fromkeys(more, 1)}}}
 
 
