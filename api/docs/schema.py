@@ -1,10 +1,12 @@
 """The OpenAPI document: what the framework knows of the routes, and what they say of themselves."""
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -44,7 +46,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 def _complete(shown: dict[str, Any], route: APIRoute) -> None:
     """Adds what a route says of itself; the framework's own faults are never sent."""
-    asks = {dependency.call for dependency in route.dependant.dependencies}
+    asks = _calls(route.dependant)
     shown["security"] = [{"token": []}] if asks & {authorize, holder} else []
     shown["responses"].pop("422", None)
     if route.operation_id in DESCRIBED:
@@ -54,6 +56,12 @@ def _complete(shown: dict[str, Any], route: APIRoute) -> None:
         )
         shown.setdefault("parameters", []).extend(described.pop("parameters", []))
         shown.update(described)
+
+
+def _calls(dependant: Dependant) -> set[Callable[..., Any] | None]:
+    """All that a route depends on, at any depth."""
+    below = (_calls(dependency) for dependency in dependant.dependencies)
+    return {dependant.call}.union(*below)
 
 
 def _tags(routes: list[APIRoute]) -> list[dict[str, str]]:
