@@ -20,6 +20,7 @@ OTHER_SERVICES = {
     "/v2.0": "identity (wire-notes 4.1)",
     "/v1.0": "identity, legacy (wire-notes 4.3)",
     "/auth": "identity, legacy (wire-notes 4.3)",
+    "/image": "images, a look-up for the nova command (D92)",
     "/internal": "hosts",
     "/docs": "the description of all this",
     "/openapi": "the description of all this",
