@@ -11,8 +11,9 @@ class Nova:
     """The command in a tenant's hands. Every call is a process; a failed one fails the test."""
 
     def __init__(self, programs: Path, openrc: Mapping[str, str]) -> None:
-        self._program = programs / "nova"
+        self._programs = programs
         self._environment = {f"OS_{name}": value for name, value in openrc.items()}
+        self._environment["LC_ALL"] = "C.UTF-8"
 
     def __call__(self, *words: str) -> str:
         """Standard output of ``nova WORD ...``."""
@@ -22,9 +23,18 @@ class Nova:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The same, however it ends."""
+        return self._run("nova", *words)
+
+    def python(self, program: str) -> str:
+        """Standard output of a Python program that uses the command's library."""
+        done = self._run("python", "-c", program)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self._program, *words],
-            env={**self._environment, "LC_ALL": "C.UTF-8"},
+            [self._programs / argv[0], *argv[1:]],
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
