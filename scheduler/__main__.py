@@ -12,9 +12,10 @@ from db.settings import settings
 from scheduler.create import create_plan
 from scheduler.delete import delete_plan
 from scheduler.nudge import nudge
-from scheduler.worker import Worker
+from scheduler.worker import Chore, Worker
 
 THREADS = 4
+STORE_SECONDS = 60.0  # between two looks through the image store
 STORE_REST = 3600.0  # seconds that new bytes may wait in the image store for their image
 
 
@@ -27,9 +28,13 @@ def sweep_once() -> None:
             sweep.forget_on_silent_hosts(conn, silent=config.silent_seconds)
             sweep.drop_expired_tokens(conn)
             sweep.drop_expired_keys(conn)
+
+
+def sweep_store() -> None:
+    """The same for the bytes of images, which lie where the scheduler runs."""
     with engine().begin() as conn:
         if sweep.lead(conn):
-            image_store.sweep(conn, config.image_store, rest=STORE_REST)
+            image_store.sweep(conn, settings().image_store, rest=STORE_REST)
 
 
 def main() -> None:
@@ -44,8 +49,11 @@ def main() -> None:
         lease_seconds=settings().lease_seconds,
         threads=THREADS,
     )
-    sweeper = ("sweep", settings().sweep_seconds, sweep_once)
-    Worker(runner, queues=[SCHEDULER], chores=[sweeper]).run()
+    chores: list[Chore] = [
+        ("sweep", settings().sweep_seconds, sweep_once),
+        ("store", STORE_SECONDS, sweep_store),
+    ]
+    Worker(runner, queues=[SCHEDULER], chores=chores).run()
 
 
 if __name__ == "__main__":

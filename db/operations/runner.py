@@ -95,7 +95,7 @@ class Plan:
     failed: Callable[[Lease, StepError], Result] | None = None
     too_late: str | None = None  # for the tenant, when the deadline was missed
     undo_steps: frozenset[str] = frozenset()  # steps that deadlines and failures do not stop
-    long_steps: frozenset[str] = frozenset()  # steps that leave to others all but a part of it
+    long_steps: frozenset[str] = frozenset()  # they take long, and touch a part of the subject
 
 
 def part_of(subject: tuple[str, int]) -> object:
@@ -171,6 +171,7 @@ class Runner:
         self._nudge = nudge
         self._seconds = lease_seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="operation")
+        self._long = threading.Semaphore(max(threads // 2, 1))  # others never wait for long steps
         self._guard = threading.Lock()
         self._known: set[int] = set()  # submitted or running here
         self._leased: set[int] = set()
@@ -260,6 +261,16 @@ class Runner:
 
     def _one_step(self, lease: Lease) -> tuple[Lease | None, list[tuple[str, int]]]:
         plan = self._plans[lease.kind]
+        if lease.step not in plan.long_steps:
+            return self._do_step(plan, lease)
+        if not self._long.acquire(blocking=False):
+            return self._commit(lease, Wait(1.0, "Waiting for other long steps to end"))
+        try:
+            return self._do_step(plan, lease)
+        finally:
+            self._long.release()
+
+    def _do_step(self, plan: Plan, lease: Lease) -> tuple[Lease | None, list[tuple[str, int]]]:
         with self.engine.begin() as conn:
             held = queue.hold(conn, lease)
         if held.cancelled:

@@ -53,7 +53,9 @@ _AVAILABLE = text("""
 """)
 _FAIL_SAVING = text("""
     UPDATE images SET status = 'ERROR', updated_at = clock_timestamp()
-    WHERE source_server_id = :server_id AND status = 'SAVING'
+    WHERE status = 'SAVING' AND id IN (
+        SELECT CAST(params ->> 'image' AS bigint) FROM operations
+        WHERE subject_kind = 'server' AND subject_id = :server_id AND kind = 'snapshot')
 """)
 
 

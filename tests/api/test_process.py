@@ -19,6 +19,8 @@ import pytest
 from compute_agent.disks.cache import ImageCache
 from compute_agent.disks.upload import upload
 from compute_agent.errors import Retry
+from compute_agent.fake import FakeDriver
+from db.queries.image_changes import StoredBytes
 from db.settings import settings
 from db.wanted import WantedImage
 from tests.api.world import ALPHA, PASSWORD, World, token_of
@@ -180,36 +182,52 @@ def test_a_worker_that_dies_is_replaced(running: Running) -> None:
     assert settings().api_workers == 2
 
 
-def test_a_host_brings_an_image_and_fetches_it(
-    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The agent's own upload and cache, over real sockets."""
+@pytest.fixture
+def as_host(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has the settings of one of the API's hosts."""
     monkeypatch.setenv("UNDERCAST_INTERNAL_ADDRESS", "127.0.0.1")
     monkeypatch.setenv("UNDERCAST_INTERNAL_PORT", running.internal.rpartition(":")[2])
     monkeypatch.setenv("UNDERCAST_STATE_DIR", str(tmp_path / "state"))
     settings.cache_clear()
-    disk = tmp_path / "disk"
-    subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", disk, "16M"],
-        check=True, timeout=60,
-    )  # fmt: skip
-    try:
-        stored = upload(disk, lambda: None)
-        image = WantedImage(1, stored.checksum, "qcow2", stored.size, stored.virtual_size)
-        fetched = ImageCache.from_settings().fetch(image)
-    finally:
-        monkeypatch.undo()
-        settings.cache_clear()
-    assert stored.virtual_size == 16 * 2**20
-    assert fetched.read_bytes() == disk.read_bytes()
-
-
-def test_an_upload_that_is_not_wanted_any_more_leaves_nothing(
-    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_store: Path
-) -> None:
-    monkeypatch.setenv("UNDERCAST_INTERNAL_ADDRESS", "127.0.0.1")
-    monkeypatch.setenv("UNDERCAST_INTERNAL_PORT", running.internal.rpartition(":")[2])
+    yield
+    monkeypatch.undo()
     settings.cache_clear()
+
+
+def fetched(stored: StoredBytes) -> Path:
+    """The bytes, checked, in a host's cache."""
+    image = WantedImage(1, stored.checksum, "qcow2", stored.size, stored.virtual_size)
+    return ImageCache.from_settings().fetch(image)
+
+
+@pytest.mark.usefixtures("as_host")
+def test_a_host_brings_an_image_and_fetches_it(tmp_path: Path) -> None:
+    """The agent's own upload and cache, over real sockets."""
+    disk = tmp_path / "disk"
+    words = ["create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", str(disk), "16M"]
+    subprocess.run(["qemu-img", *words], check=True, timeout=60)
+    stored = upload(disk, lambda: None)
+    assert stored.virtual_size == 16 * 2**20
+    assert fetched(stored).read_bytes() == disk.read_bytes()
+
+
+@pytest.mark.usefixtures("as_host")
+def test_a_fake_host_brings_a_real_image() -> None:
+    """Also when its process, and with it the copy, was lost between the two steps."""
+    host = FakeDriver()
+    host.take_snapshot(5, 9, lambda: None)
+    assert host.copied_servers() == {5}
+    stored = host.upload_snapshot(5, 9, lambda: None)
+    assert fetched(stored).stat().st_size == stored.size > 0
+    host.discard_snapshots(5)
+    assert host.copied_servers() == set()
+    assert FakeDriver().upload_snapshot(5, 9, lambda: None) == stored
+
+
+@pytest.mark.usefixtures("as_host")
+def test_an_upload_that_is_not_wanted_any_more_leaves_nothing(
+    tmp_path: Path, image_store: Path
+) -> None:
     before = set(image_store.iterdir())
     disk, looks = tmp_path / "disk", iter(range(100))
     disk.write_bytes(bytes(8 << 20))
@@ -218,12 +236,8 @@ def test_an_upload_that_is_not_wanted_any_more_leaves_nothing(
         if next(looks) > 12:  # it was hashed, and half of it is on its way
             raise Retry("enough")
 
-    try:
-        with pytest.raises(Retry, match="enough"):
-            upload(disk, still)
-    finally:
-        monkeypatch.undo()
-        settings.cache_clear()
+    with pytest.raises(Retry, match="enough"):
+        upload(disk, still)
     deadline = time.monotonic() + 20
     while set(image_store.iterdir()) != before:
         assert time.monotonic() < deadline

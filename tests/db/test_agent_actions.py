@@ -268,6 +268,34 @@ class TestSnapshot:
         assert outcome(world).outcome == "failed"
         assert agent.host.copies == set()
 
+    def test_many_at_once_leave_threads_for_others(self, world: World, agent: Agent) -> None:
+        """Of two threads one copies; the other reboots, and the second copy waits its turn."""
+        first, second, third = (active(world, name) for name in ("first", "second", "third"))
+        copying, go_on = Event(), Event()
+
+        def wait() -> None:
+            copying.set()
+            assert go_on.wait(30)
+
+        agent.host.before["take_snapshot"] = wait
+        for server_id in (first, second):
+            do(world, snapshot(world, server_id))
+        agent.runner.poll()
+        assert copying.wait(30)
+        do(world, reboot(world, third))
+        live = "SELECT count(*) FROM operations WHERE kind = 'reboot' AND finished_at IS NULL"
+        deadline = time.monotonic() + 30
+        while world.one(live):
+            agent.runner.poll()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert agent.host.done.count("take_snapshot") == 0
+        go_on.set()
+        agent.work()
+        saved = world.one("SELECT count(*) FROM images WHERE source_server_id IS NOT NULL"
+                          " AND status = 'ACTIVE'")  # fmt: skip
+        assert saved == 2
+
     @pytest.mark.parametrize("step", ["take_snapshot", "upload_snapshot", "discard_snapshots"])
     def test_an_image_that_is_deleted_in_the_middle(
         self, world: World, agent: Agent, step: str
@@ -308,9 +336,7 @@ class TestReconcile:
     """What a host does by itself while, and after, an image is made of a server."""
 
     def reconciler(self, agent: Agent) -> Reconciler:
-        return Reconciler(
-            agent.world.engine, "cmp1", ZONE, agent.host, agent.runner.locks
-        )  # fmt: skip
+        return Reconciler(agent.world.engine, "cmp1", ZONE, agent.host, agent.runner.locks)
 
     def test_the_network_is_kept_while_a_disk_is_copied(self, world: World, agent: Agent) -> None:
         """R252: changed rules do not wait for the copy; nobody touches the guest or the copy."""
