@@ -76,7 +76,7 @@ class AccessView:
     def _catalog(self) -> list[dict[str, Any]]:
         """Compute, block storage and images, one endpoint a zone, when scoped; identity always.
 
-        The image service is a look-up only (D74, D92).
+        The image service is a look-up only (D74, decisions/005).
         """
         catalog: list[dict[str, Any]] = []
         if self.access.tenant is not None:
@@ -113,7 +113,7 @@ class AccessView:
         }
 
     def _image_endpoint(self, zone: ZoneRow, tenant_id: str) -> dict[str, Any]:
-        """Where the nova command looks images up: clients append ``/v2/images`` (D92)."""
+        """Where the nova command looks images up: clients append ``/v2/images`` (decisions/005)."""
         url = f"{base_url(zone, self.public_url)}/image/{tenant_id}"
         return {
             "publicURL": url,

@@ -1,1 +1,1 @@
-"""The image service of the catalog: one look-up, which the nova command needs since 5.1 (D92)."""
+"""The image service of the catalog: one look-up that the nova command needs (decisions/005)."""

@@ -1,4 +1,4 @@
-"""GET v2/images?name= of the image service (D92).
+"""GET v2/images?name= of the image service (decisions/005).
 
 The nova command of the last versions that know floating addresses and security groups looks an
 image up here before it boots, rebuilds, shows or deletes; all else about images it asks of compute.

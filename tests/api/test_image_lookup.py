@@ -1,4 +1,4 @@
-"""The image service of the catalog, where the nova command looks images up (D92)."""
+"""The image service of the catalog, where the nova command looks images up (decisions/005)."""
 
 from __future__ import annotations
 

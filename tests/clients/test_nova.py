@@ -1,4 +1,4 @@
-"""A server's whole life by the nova command, unmodified (R115, D73-D92).
+"""A server's whole life by the nova command, unmodified (R115, D73-D91).
 
 The tests run in the order of this file, on one server: each does to it what its name says.
 """
