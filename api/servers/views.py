@@ -119,19 +119,22 @@ class ServerView:
         return members
 
     def xml(self, tag: str) -> Element:
-        """Scalars as attributes, the rest as children in the reference's order."""
+        """Scalars as attributes, the rest as children in the reference's order.
+
+        A server without metadata has no element for it, as the reference's sample in 3.4 (R29).
+        """
         members = self.json()
         attributes = {
             shown: members[name] for name, shown in _ATTRIBUTES.items() if name in members
         }
-        fault = members.get("fault")
+        fault, metadata = members.get("fault"), members["metadata"]
         return compute(
             tag,
             attributes,
             *links(members["links"]),
             *[_linked(kind, members[kind], "id") for kind in ("image", "flavor")],
             *([_fault_element(fault)] if fault else []),
-            metadata_element("metadata", members["metadata"]),
+            *([metadata_element("metadata", metadata)] if metadata else []),
             AddressesView(members["addresses"]).xml("addresses"),
             compute(
                 "security_groups",
