@@ -32,8 +32,9 @@ def shown_metadata(image: ImageDetail) -> dict[str, Any]:
     """All items of an image, with what the record itself says (D43).
 
     On public images min_disk and min_ram are numbers and the owner is null; elsewhere all values
-    are strings.
+    are strings, so that what a client reads it may also send back (D54).
     """
+    items: dict[str, Any] = dict(image.metadata or {})
     if image.tenant_id is None:
         record: dict[str, Any] = {
             "min_disk": image.min_disk_gb,
@@ -42,6 +43,7 @@ def shown_metadata(image: ImageDetail) -> dict[str, Any]:
             "project_id": "None",
         }
     else:
+        items = {key: str(value) for key, value in items.items()}
         record = {
             "min_disk": str(image.min_disk_gb),
             "min_ram": str(image.min_ram_mb),
@@ -50,7 +52,7 @@ def shown_metadata(image: ImageDetail) -> dict[str, Any]:
     for key, value in (("kernel_id", image.kernel_id), ("ramdisk_id", image.ramdisk_id)):
         if value is not None:
             record[key] = str(value)
-    return {**(image.metadata or {}), **record}
+    return {**items, **record}
 
 
 @dataclass(frozen=True, slots=True)

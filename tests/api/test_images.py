@@ -213,8 +213,8 @@ def test_r160_d43_a_snapshot(api: Api, records: World, snapshot: int, database: 
     )  # fmt: skip
     shown = api.get(f"images/{snapshot}").json()["image"]
     assert shown["metadata"] == {
-        "backup_type": None, "image_location": "snapshot", "image_state": "available",
-        "image_type": "snapshot", "instance_uuid": UUID, "kernel_id": None, "min_disk": "0",
+        "backup_type": "None", "image_location": "snapshot", "image_state": "available",
+        "image_type": "snapshot", "instance_uuid": UUID, "kernel_id": "None", "min_disk": "0",
         "min_ram": "512", "owner": ALPHA, "ramdisk_id": str(records.images["kernel"]),
     }  # fmt: skip
     assert shown["server"] == {
@@ -224,6 +224,15 @@ def test_r160_d43_a_snapshot(api: Api, records: World, snapshot: int, database: 
             {"href": f"{BASE}/{ALPHA}/servers/{UUID}", "rel": "bookmark"},
         ],
     }
+
+
+def test_d43_d54_what_a_snapshot_s_metadata_says_can_be_sent_back(api: Api, snapshot: int) -> None:
+    """All of its values are strings, as metadata must be."""
+    path = f"images/{snapshot}/metadata"
+    shown = api.get(path).json()
+    answer = api.put(path, {"metadata": {**shown["metadata"], "a": "b"}})
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"metadata": {**shown["metadata"], "a": "b"}}
 
 
 def test_r31_d30_d43_the_same_in_xml(api: Api, snapshot: int) -> None:

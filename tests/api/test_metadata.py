@@ -428,7 +428,7 @@ class TestImages:
         return f"images/{image_id}/metadata"
 
     SYSTEM = {  # noqa: RUF012 - a constant
-        "backup_type": None, "image_type": "snapshot", "min_disk": "0", "min_ram": "0",
+        "backup_type": "None", "image_type": "snapshot", "min_disk": "0", "min_ram": "0",
         "owner": ALPHA,
     }  # fmt: skip
 
