@@ -10,6 +10,7 @@ _TYPES = {
     "application/vnd.openstack.identity-v2.0+json": Format.JSON,
     "application/vnd.openstack.identity-v2.0+xml": Format.XML,
 }
+_ANY = ("*/*", "application/*")
 _SUFFIXES = {".json": Format.JSON, ".xml": Format.XML}
 
 
@@ -25,18 +26,23 @@ def _quality(parameters: list[str]) -> float:
 
 
 def accepted(accept: str) -> Format:
-    """The form that an Accept header likes best; the first of equals, JSON when it names neither.
+    """The form that an Accept header likes best: a named one first of equals, else JSON.
 
     Never refuses: an Accept that nothing satisfies gets JSON (D27).
     """
-    best, best_quality = Format.JSON, 0.0
+    named: dict[Format, float] = {}
+    others = 0.0  # quality of what is not named
     for item in accept.split(","):
         name, *parameters = item.split(";")
-        form = _TYPES.get(name.strip().lower())
-        quality = _quality(parameters)
-        if form is not None and quality > best_quality:
-            best, best_quality = form, quality
-    return best
+        name, quality = name.strip().lower(), _quality(parameters)
+        if name in _ANY:
+            others = max(others, quality)
+        elif name in _TYPES:
+            form = _TYPES[name]
+            named[form] = max(named.get(form, 0.0), quality)
+    unnamed = [form for form in Format if form not in named]
+    best = max([*named, *unnamed], key=lambda form: named.get(form, others))
+    return best if named.get(best, others) else Format.JSON
 
 
 def split_suffix(segment: str) -> tuple[str, str, Format | None]:

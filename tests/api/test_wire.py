@@ -27,6 +27,12 @@ JSON = "application/json; charset=UTF-8"
         ("application/xml;q=rubbish", Format.JSON),
         ("text/html,application/vnd.openstack.compute-v1.1+xml", Format.XML),
         ("application/vnd.openstack.compute-v1.1+json", Format.JSON),
+        ("application/xml;q=0.5, */*", Format.JSON),
+        ("application/*, application/xml;q=0.2", Format.JSON),
+        ("*/*, application/xml", Format.XML),
+        ("text/html, application/xml;q=0.9, */*;q=0.8", Format.XML),
+        ("application/json;q=0, */*", Format.XML),
+        ("application/json;q=0", Format.JSON),
     ],
 )
 def test_d27_d82_accept(accept: str, form: Format) -> None:
