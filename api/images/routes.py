@@ -11,12 +11,14 @@ from api.images.filters import QUERY, wanted_of
 from api.images.views import SAMPLE, SNAPSHOT, ImageBriefView, ImageView
 from api.wire.document import LINKS, PAGE, operation
 from api.wire.pages import page_of
+from api.wire.paths import item
 from api.wire.render import render
 from api.wire.view import Many, One
 from db.queries.images import ImageBrief
 
 router = APIRouter(prefix="/v1.1/{tenant_id}/images", tags=["images"])
 
+_ITEM = f"/{item('image_id')}"
 _BRIEF = Many("images", "image", [ImageBriefView(ImageBrief(SAMPLE.id, SAMPLE.name), LINKS)])
 _DETAIL = Many("images", "image", [ImageView(SAMPLE, LINKS)])
 _BAD_QUERY = (BadRequest("marker [x] not found"), BadRequest("Invalid changes-since value"))
@@ -47,7 +49,7 @@ async def list_images_detail(request: Request, caller: Caller) -> Response:
 
 
 @router.get(
-    "/{image_id}",
+    _ITEM,
     **operation("images.show", answers=One("image", ImageView(SNAPSHOT, LINKS)), refuses=[_GONE]),
 )
 async def show_image(request: Request, caller: Caller, image_id: str) -> Response:
@@ -57,7 +59,7 @@ async def show_image(request: Request, caller: Caller, image_id: str) -> Respons
 
 
 @router.delete(
-    "/{image_id}",
+    _ITEM,
     **operation("images.delete", status=204, refuses=[_GONE, Forbidden(service.NOT_YOURS)]),
 )
 async def delete_image(request: Request, caller: Caller, image_id: str) -> Response:

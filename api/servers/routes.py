@@ -25,11 +25,13 @@ from api.wire.body import read_body
 from api.wire.call import names_of
 from api.wire.document import LINKS, PAGE, operation
 from api.wire.pages import page_of
+from api.wire.paths import item
 from api.wire.render import render
 from api.wire.view import Many, One, View
 
 router = APIRouter(prefix="/v1.1/{tenant_id}/servers", tags=["servers"])
 
+_ITEM = f"/{item('server_id')}"
 _LISTED = (*QUERY, *PAGE)
 _UNLISTED = (BadRequest("marker [7] not found"), BadRequest("Invalid server status: X"))
 _ONE = One("server", ServerView(SAMPLE, LINKS))
@@ -107,7 +109,7 @@ async def list_servers_detail(request: Request, caller: Caller) -> Response:
     return render(request, Many("servers", "server", [ServerView(s, caller.links) for s in found]))
 
 
-@router.get("/{server_id}", **operation("servers.show", answers=_ONE, refuses=[NotFound()]))
+@router.get(_ITEM, **operation("servers.show", answers=_ONE, refuses=[NotFound()]))
 async def show_server(request: Request, caller: Caller, server_id: str) -> Response:
     """One server (R141)."""
     found = await service.show(caller.scope, server_id)
@@ -115,7 +117,7 @@ async def show_server(request: Request, caller: Caller, server_id: str) -> Respo
 
 
 @router.put(
-    "/{server_id}",
+    _ITEM,
     **operation(
         "servers.update",
         answers=_ONE,
@@ -130,7 +132,7 @@ async def update_server(request: Request, caller: Caller, server_id: str) -> Res
     return render(request, One("server", ServerView(renamed, caller.links)))
 
 
-@router.delete("/{server_id}", **operation("servers.delete", status=204, refuses=[NotFound()]))
+@router.delete(_ITEM, **operation("servers.delete", status=204, refuses=[NotFound()]))
 async def delete_server(request: Request, caller: Caller, server_id: str) -> Response:
     """Delete a server, in whatever state it is (R144, D60)."""
     await service.delete(caller.scope, server_id)

@@ -131,6 +131,14 @@ def test_r89_d25_another_method_is_405_with_all_that_are_allowed(api: Api) -> No
     assert api.get("/v2.0/tokens", token=None).status_code == 405
 
 
+@pytest.mark.parametrize("path", ["servers/detail", "images/detail", "flavors/detail"])
+def test_r89_d25_detail_is_a_list_and_no_item(api: Api, path: str) -> None:
+    for method in ("PUT", "DELETE", "POST", "PATCH"):
+        answer = api(method, path, {"server": {"name": "web"}})
+        assert fault(answer)[:2] == (405, "badMethod")
+        assert answer.headers["allow"] == "GET, HEAD"
+
+
 def test_d25_head_is_get_without_a_body(api: Api) -> None:
     head, get = api("HEAD", "flavors"), api.get("flavors")
     assert (head.status_code, head.content) == (200, b"")
