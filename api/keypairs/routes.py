@@ -11,7 +11,7 @@ from api.keypairs import service
 from api.keypairs.bodies import KEYPAIR
 from api.keypairs.views import MADE_SAMPLE, SAMPLE, KeypairItem, KeypairView, MadeView
 from api.wire.body import read_body
-from api.wire.call import names_of
+from api.wire.call import found_as, names_of
 from api.wire.document import PAGE, operation
 from api.wire.pages import page_of
 from api.wire.render import render
@@ -53,6 +53,7 @@ async def show_keypair(request: Request, caller: Caller, keypair_name: str) -> R
     found = await read(keypairs.find, caller.scope, names_of(request, keypair_name))
     if found is None:
         raise NotFound
+    found_as(request, keypair_name, found.name)
     return render(request, One("keypair", KeypairView(found)))
 
 

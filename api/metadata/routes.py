@@ -12,7 +12,7 @@ from api.images.service import NOT_YOURS
 from api.metadata import service
 from api.metadata.service import IMAGES, SERVERS, Noun
 from api.wire.body import read_one_of
-from api.wire.call import names_of
+from api.wire.call import found_as, names_of
 from api.wire.document import operation
 from api.wire.metadata import META, METADATA, MetadataView, MetaView
 from api.wire.render import render
@@ -77,6 +77,7 @@ def _router(noun: Noun, name: str, locked: Fault) -> APIRouter:
     ) -> Response:
         """One item (R177)."""
         item = await service.show_item(caller.scope, noun, which, names_of(request, key))
+        found_as(request, key, item[0])
         return render(request, One("meta", MetaView(*item)))
 
     @router.put(
@@ -91,6 +92,7 @@ def _router(noun: Noun, name: str, locked: Fault) -> APIRouter:
         """Make or change one item (R178, R179)."""
         body = await _read(request, noun, META)
         item = await service.set_item(caller.scope, noun, which, names_of(request, key), body)
+        found_as(request, key, item[0])
         return render(request, One("meta", MetaView(*item)))
 
     @router.delete("/{key}", **operation(f"{of}.item.delete", status=204, refuses=[_GONE, locked]))

@@ -27,6 +27,7 @@ class Call:
 
     request_id: str
     format: Format = Format.JSON  # of the answer
+    accepted: Format = Format.JSON  # what it were without a suffix
     prefix: str = "v1.1"  # first segment of the path, which links keep (D76)
     suffix: str = ""  # ".json" or ".xml" when the path ended so (R23)
     identity: bool = False  # faults have the identity service's form
@@ -66,3 +67,10 @@ def names_of(request: HTTPConnection, name: str) -> list[str]:
     name = name.replace("%2F", "/").replace("%25", "%")
     suffix = call_of(request).suffix
     return [name + suffix, name] if suffix else [name]
+
+
+def found_as(request: HTTPConnection, asked: str, name: str) -> None:
+    """``asked``, a last path segment, has found ``name``: a suffix that is part of it is none."""
+    if names_of(request, asked)[0] == name:
+        call = call_of(request)
+        call.format = call.accepted

@@ -93,12 +93,13 @@ class _Answer:
 def _read(scope: Scope) -> tuple[Call, str | None]:
     """The call of a request and the path that it is routed by; None: nothing is there."""
     headers = Headers(scope=scope)
-    call = Call(request_id=f"req-{uuid.uuid4()}", format=accepted(headers.get("accept", "")))
+    form = accepted(headers.get("accept", ""))
+    call = Call(request_id=f"req-{uuid.uuid4()}", format=form, accepted=form)
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     segments = [part for part in raw.decode("latin-1").partition("?")[0].split("/") if part]
     if segments:
-        segments[-1], call.suffix, form = split_suffix(segments[-1])
-        call.format = form or call.format
+        segments[-1], call.suffix, suffixed = split_suffix(segments[-1])
+        call.format = suffixed or form
     segments = [kept(unquote(part)) for part in segments]
     if segments in _LOGINS and ("x-auth-user" in headers or "x-auth-key" in headers):
         segments.insert(0, "auth")

@@ -88,6 +88,24 @@ def test_d24_a_name_that_ends_in_a_suffix_wins(api: Api) -> None:
     assert api.get("os-keypairs/a").json()["keypair"]["name"] == "a"
 
 
+def test_d24_a_suffix_that_is_part_of_the_name_is_no_form(api: Api, records: World) -> None:
+    """novaclient asks so for a keypair of that name, and reads JSON only."""
+    xml, json_ = {"Accept": "application/xml"}, {"Accept": "application/json"}
+    api.add_key("a.xml")
+    api.add_key("b")
+    server = api.create("web", records.images["public"], metadata={"c.xml": "1", "d": "2"})
+    items = f"servers/{server.json()['server']['id']}/metadata"
+    for of_the_name, of_the_form in (
+        ("os-keypairs/a.xml", "os-keypairs/b.xml"),
+        (f"{items}/c.xml", f"{items}/d.xml"),
+    ):
+        assert api.get(of_the_name, headers=json_).headers["content-type"] == JSON
+        assert api.get(of_the_name, headers=xml).headers["content-type"] != JSON
+        assert api.get(of_the_form, headers=json_).headers["content-type"] != JSON
+    assert api.get("os-keypairs/a.xml.xml", headers=json_).headers["content-type"] != JSON
+    assert api.put(f"{items}/c.xml", {"meta": {"c.xml": "3"}}).json() == {"meta": {"c.xml": "3"}}
+
+
 def test_d76_links_keep_the_prefix_of_the_request(api: Api, records: World) -> None:
     image = records.images["public"]
     v1 = api.get(f"/v1.1/{ALPHA}/images/{image}").json()["image"]["links"]
