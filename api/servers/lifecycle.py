@@ -19,6 +19,7 @@ from api.wire.render import render
 from api.wire.view import One
 from db import quota
 from db.queries import server_actions, server_changes, servers
+from db.queries.metadata import OF_IMAGES, Owner, keys
 from db.queries.server_actions import NewSnapshot, NotNow, Rebuild, Requested, RequestedSnapshot
 from db.queries.server_changes import NotAdmitted
 from db.queries.servers import ServerDetail
@@ -168,13 +169,14 @@ def _image_name(value: Any) -> str:
 def _request_image(
     conn: Connection, scope: Scope, server_id: int, new: NewSnapshot
 ) -> RequestedSnapshot:
-    """The transaction."""
-    most = quota.limits(conn, scope.tenant_id, scope.zone_id)["metadata_items"]
-    if 0 <= most < len(new.metadata):
-        raise OverLimit("Image metadata limit exceeded")
+    """The transaction. Items that are not the client's do not count (D43e)."""
     requested = server_actions.request_create_image(
         conn, scope, server_id, new, deadline_seconds=settings().snapshot_deadline_seconds
     )
     if requested is None:
         raise NotFound
+    most = quota.limits(conn, scope.tenant_id, scope.zone_id)["metadata_items"]
+    items = keys(conn, OF_IMAGES, Owner(requested.image_id))
+    if 0 <= most < len(items):
+        raise OverLimit("Image metadata limit exceeded")
     return requested

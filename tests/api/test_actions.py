@@ -378,6 +378,13 @@ class TestCreateImage:
         set_quota(database, records, metadata_items=-1)
         assert act(api, {"createImage": body}).status_code == 202
 
+    def test_d43_items_that_are_not_taken_do_not_count(
+        self, api: Api, server: dict[str, Any], records: World, database: Engine
+    ) -> None:
+        set_quota(database, records, metadata_items=1)
+        body = {"name": "x", "metadata": {"a": "1", "image_type": "mine", "owner": "me"}}
+        assert act(api, {"createImage": body}).status_code == 202
+
 
 BODIES = {
     "reboot": {"type": "HARD"}, "rebuild": {"imageRef": "1"}, "createImage": {"name": "x"},
