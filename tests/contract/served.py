@@ -27,7 +27,7 @@ OTHER_SERVICES = {
 }
 
 ROUTES: dict[tuple[str, str], APIRoute] = {
-    (method, blank(route.path)): route
+    (method, blank(route.path_format)): route
     for router in ROUTERS
     for route in router.routes
     if isinstance(route, APIRoute)

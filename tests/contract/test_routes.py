@@ -13,7 +13,9 @@ from tests.contract.served import BESIDE, ROUTES, is_elsewhere, route_of
 from tests.contract.stage import Stage, path_of
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW")
-PATHS = sorted({route.path for route in ROUTES.values() if "{tenant_id}" in route.path})
+PATHS = sorted(
+    {route.path_format for route in ROUTES.values() if "{tenant_id}" in route.path_format}
+)
 
 
 def test_r2_every_operation_has_a_route() -> None:

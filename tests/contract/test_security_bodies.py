@@ -151,7 +151,7 @@ ANY = "<any><name>x</name></any>"
 EMPTY = ("nothing", "white space", "another root")  # which an allocation may have
 MADE = [bad for bad in SPOILED if bad.content_type == XML and bad.answer[0] == 400]
 ELSEWHERE = sorted(
-    (method, route.path)
+    (method, route.path_format)
     for (method, path), route in ROUTES.items()
     if method in ("POST", "PUT")
     and not path.startswith("/internal")

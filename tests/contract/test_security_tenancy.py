@@ -14,7 +14,7 @@ from tests.contract.reference import ALL, OPERATIONS, Operation, blank
 from tests.contract.served import ROUTES
 from tests.contract.stage import IMAGE, PATH, UUID, Stage, path_of
 
-ROUTED = sorted((m, r.path) for (m, _), r in ROUTES.items() if "{tenant_id}" in r.path)
+ROUTED = sorted((m, r.path_format) for (m, _), r in ROUTES.items() if "{tenant_id}" in r.path)
 TENANTS = [operation for operation in ALL if operation.is_tenants]
 #: Reads that the reference does not have.
 MORE = [
