@@ -186,7 +186,8 @@ class Pair:
     def read(self, element: Element) -> dict[str, str]:
         """The value of an element."""
         text = text_of(element)
-        return {element.get("key", ""): text or element.get("value", "")}
+        given = element.get("value")
+        return {element.get("key", ""): text if given is None or text.strip() else given}
 
     def write(self, tag: str, value: Any, writer: Writer) -> Element:
         """The element of a value."""

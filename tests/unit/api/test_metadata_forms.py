@@ -58,3 +58,10 @@ def test_xml_has_the_text_of_what_is_no_text(items: dict[str, str | int | None])
 def test_what_xml_cannot_hold_is_left_out_of_it(items: dict[str, str]) -> None:
     as_xml = METADATA.read(parse(serialize(METADATA.write(items))))
     assert as_xml == {legal(key): legal(value) for key, value in items.items()}
+
+
+def test_d5_white_space_beside_a_value_attribute_is_no_text() -> None:
+    """A pretty printer's line breaks do not hide the value; without the attribute they are it."""
+    assert META.read(parse(b'<meta key="k" value="v">\n  </meta>')) == {"k": "v"}
+    assert META.read(parse(b'<meta key="k" value="v">text</meta>')) == {"k": "text"}
+    assert META.read(parse(b'<meta key="k">  </meta>')) == {"k": "  "}
