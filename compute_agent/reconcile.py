@@ -81,15 +81,15 @@ class Reconciler:
         self.prepare()
         with self.engine.begin() as conn:
             active = progress.active_on_host(conn, self.host)
-            wanted = progress.wanted_on_host(conn, self.host)
+            wanted = progress.ids_on_host(conn, self.host)
         if host_restarted and not self.lost_known:
             self.lost, self.lost_known = active, True
         self.lost &= active
         powers, whole = self.driver.power_states(), True
-        for server in wanted:
-            power = powers.get(server.id, PowerState.SHUTOFF)
-            whole &= self._guarded(server.id, partial(self._keep, server.id, power))
-        strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
+        for server_id in wanted:
+            power = powers.get(server_id, PowerState.SHUTOFF)
+            whole &= self._guarded(server_id, partial(self._keep, server_id, power))
+        strangers = sorted(self.driver.local_servers() - set(wanted))
         for server_id in strangers:
             whole &= self._guarded(server_id, partial(self._judge, server_id))
         for server_id in sorted(self.driver.copied_servers()):

@@ -7,6 +7,7 @@ the firewall need to go on serving the guest while Postgres, Redis and the API a
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -33,6 +34,19 @@ class WantedNetwork:
     gateway_mac: str  # the hosts' common MAC
     dns: str  # "" when guests get none
     domain: str  # domain of host names, "novalocal"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFile:
+    """A file that the client puts into its guest (personality, R186)."""
+
+    path: str  # absolute
+    contents: str  # Base64
+
+    @property
+    def data(self) -> bytes:
+        """The contents."""
+        return b64decode(self.contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,10 @@ class WantedServer:
     public_key: str | None = None
     security_groups: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    config_drive: bool = False  # what is put into the guest goes on a drive of its own
+    windows: bool = False  # the image runs Windows, into which nothing is put (R192)
+    user_data: str | None = None  # Base64
+    files: tuple[WantedFile, ...] = ()
 
     @property
     def ec2_id(self) -> str:
@@ -98,5 +116,6 @@ class WantedServer:
                 "network": WantedNetwork(**data["network"]),
                 "public_addresses": tuple(data["public_addresses"]),
                 "security_groups": tuple(data["security_groups"]),
+                "files": tuple(WantedFile(**file) for file in data.get("files", ())),
             }
         )

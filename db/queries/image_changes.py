@@ -33,7 +33,7 @@ _SNAPSHOT = text("""
 # What a snapshot keeps of its server's image: a licence cannot be lost on the way.
 _INHERITED = text("""
     SELECT m.key, m.value FROM image_metadata m JOIN servers s ON s.image_id = m.image_id
-    WHERE s.id = :server_id AND m.key IN ('architecture', 'hp_image_license')
+    WHERE s.id = :server_id AND m.key IN ('architecture', 'hp_image_license', 'os_type')
 """)
 _METADATA = text("""
     INSERT INTO image_metadata (image_id, key, value, system)

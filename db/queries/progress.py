@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from db.queries import addresses, placement, server_changes
-from db.wanted import WantedImage, WantedNetwork, WantedServer
+from db.wanted import WantedFile, WantedImage, WantedNetwork, WantedServer
 
 _STATE = text("""
     UPDATE servers SET vm_state = :vm_state, task_state = :task_state,
@@ -58,7 +58,10 @@ _IMAGE = """(SELECT jsonb_build_object('id', {i}.id, 'checksum', {i}.checksum,
 _WANTED = f"""
     SELECT s.id, s.uuid::text AS uuid, s.tenant_id, s.generation, s.name, s.hostname,
            z.name AS zone, s.reservation_id, s.launch_index, s.flavor_name, s.vcpus, s.ram_mb,
-           s.root_gb, s.disk_gb, s.key_name, s.public_key,
+           s.root_gb, s.disk_gb, s.key_name, s.public_key, s.config_drive,
+           encode(s.user_data, 'base64') AS user_data,
+           EXISTS (SELECT 1 FROM image_metadata m WHERE m.image_id = i.id AND m.key = 'os_type'
+                   AND lower(m.value) = 'windows') AS windows,
            {_IMAGE.format(i="i")} AS image, {_IMAGE.format(i="k")} AS kernel,
            {_IMAGE.format(i="r")} AS ramdisk,
            jsonb_build_object('id', n.id, 'name', n.name, 'cidr', n.cidr::text,
@@ -71,13 +74,18 @@ _WANTED = f"""
               JOIN security_groups g ON g.id = sg.group_id WHERE sg.server_id = s.id)
                AS security_groups,
            (SELECT jsonb_object_agg(m.key, m.value) FROM server_metadata m
-             WHERE m.server_id = s.id) AS metadata
+             WHERE m.server_id = s.id) AS metadata,
+           (SELECT jsonb_agg(jsonb_build_object('path', p.path, 'contents',
+                      encode(p.contents, 'base64')) ORDER BY p.position)
+              FROM server_files p WHERE p.server_id = s.id) AS files
     FROM servers s JOIN zones z ON z.id = s.zone_id JOIN images i ON i.id = s.image_id
     LEFT JOIN images k ON k.id = i.kernel_id LEFT JOIN images r ON r.id = i.ramdisk_id
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id
 """
 _WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
-_WANTED_ON_HOST = text(f"""{_WANTED} JOIN hosts h ON h.id = s.host_id
+_IDS_ON_HOST = text("""
+    SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
+    JOIN fixed_addresses f ON f.server_id = s.id
     WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'
       AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
                       AND o.subject_id = s.id AND o.finished_at IS NULL AND o.kind <> 'snapshot')
@@ -123,6 +131,7 @@ def _wanted(row: Any) -> WantedServer:
             "public_addresses": tuple(values["public_addresses"] or ()),
             "security_groups": tuple(values["security_groups"] or ()),
             "metadata": values["metadata"] or {},
+            "files": tuple(WantedFile(**file) for file in values["files"] or ()),
         }
     )
 
@@ -133,12 +142,12 @@ def wanted(conn: Connection, server_id: int) -> WantedServer | None:
     return None if row is None else _wanted(row)
 
 
-def wanted_on_host(conn: Connection, host_name: str) -> list[WantedServer]:
+def ids_on_host(conn: Connection, host_name: str) -> list[int]:
     """Servers that the host must have as they are, without those in the hands of an operation.
 
     A snapshot leaves all but the disk as it is.
     """
-    return [_wanted(row) for row in conn.execute(_WANTED_ON_HOST, {"host": host_name})]
+    return list(conn.execute(_IDS_ON_HOST, {"host": host_name}).scalars())
 
 
 def active_on_host(conn: Connection, host_name: str) -> set[int]:

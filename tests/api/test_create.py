@@ -10,8 +10,6 @@ from sqlalchemy import Engine, text
 
 from api.servers.fields import hostname
 from db import quota
-from db.queries import server_files
-from db.queries.server_files import GuestData
 from db.settings import settings
 from tests.api.client import Api, fault
 from tests.api.world import ALPHA, ANN, BASE, World
@@ -193,11 +191,15 @@ def test_what_is_refused_with_413(
     assert api.get("servers").json() == {"servers": []}
 
 
-def guest_data(database: Engine) -> list[GuestData]:
+def guest_data(database: Engine) -> list[tuple[bytes | None, list[tuple[str, bytes]]]]:
     """User data and files of every server."""
+    servers = text("SELECT id, user_data FROM servers ORDER BY id")
+    files = text("SELECT path, contents FROM server_files WHERE server_id = :id ORDER BY position")
     with database.connect() as conn:
-        ids = conn.execute(text("SELECT id FROM servers ORDER BY id")).scalars()
-        return [server_files.find(conn, server_id) for server_id in ids]
+        return [
+            (row.user_data, [tuple(file) for file in conn.execute(files, {"id": row.id})])
+            for row in conn.execute(servers)
+        ]
 
 
 def test_r130_r186_r189_d84_what_is_for_the_guest_is_kept(
@@ -214,8 +216,8 @@ def test_r130_r186_r189_d84_what_is_for_the_guest_is_kept(
     }
     answer = api.create("web", records.images["public"], min_count=2, **members)
     assert answer.status_code == 202, answer.text
-    files = (("/etc/motd", b"hi"), ("/empty", b""), ("/" + "a" * 254, b"xxx"))
-    assert guest_data(database) == [GuestData(b"xxx", files)] * 2
+    files = [("/etc/motd", b"hi"), ("/empty", b""), ("/" + "a" * 254, b"xxx")]
+    assert guest_data(database) == [(b"xxx", files)] * 2
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import Connection, text
 
@@ -17,10 +19,10 @@ from db.queries import (
     progress,
     server_actions,
     server_changes,
-    server_files,
 )
 from db.queries.images_admin import NewImage
 from db.queries.server_actions import NewSnapshot, NotNow, Rebuild
+from db.wanted import WantedServer
 from tests.db.world import World, add_addresses, add_host, at_once
 
 TIME = {"deadline_seconds": 60.0}
@@ -237,8 +239,7 @@ class TestRebuild:
         before = world.rows(kept)
         requested = do(world, rebuild(world, server_id, world.image))
         assert world.rows(kept) == before
-        with world.engine.begin() as conn:
-            assert server_files.find(conn, server_id).files == (("/a", b"1"),)
+        assert world.one("SELECT path FROM server_files") == "/a"
         assert world.one("SELECT value FROM server_metadata WHERE key = 'a'") == "1"
         self.end(world, requested)
         new = image(world)
@@ -413,19 +414,36 @@ class TestSnapshot:
 
 
 class TestGuestData:
-    def test_files_and_user_data_of_all_servers_of_a_call(self, world: World) -> None:
-        """R186, R202: bytes as they came, in the client's order."""
-        files = (("/etc/motd", b"\x00\xff"), ("/a b", b""), ("/etc/motd", b"again"))
-        ids = world.create(min_count=2, max_count=2, files=files, user_data=b"#!/bin/sh\n\xfe")
+    """What crosses to the host (R186, R192, R202)."""
+
+    def wanted(self, world: World, server_id: int) -> WantedServer:
         with world.engine.begin() as conn:
-            for server_id in ids:
-                found = server_files.find(conn, server_id)
-                assert (found.user_data, found.files) == (b"#!/bin/sh\n\xfe", files)
+            found = progress.wanted(conn, server_id)
+        assert found is not None
+        return found
+
+    def test_bytes_as_they_came_in_the_clients_order(self, world: World) -> None:
+        files = (("/etc/motd", b"\x00\xff" * 100), ("/a b", b""), ("/etc/motd", b"again"))
+        server_id = active(world, files=files, user_data=b"#!/bin/sh\n\xfe" * 50)
+        found = self.wanted(world, server_id)
+        assert [(file.path, file.data) for file in found.files] == list(files)
+        assert b64decode(found.user_data or "") == b"#!/bin/sh\n\xfe" * 50
+        assert WantedServer.from_json(orjson.loads(orjson.dumps(found.to_json()))) == found
 
     def test_none(self, world: World) -> None:
-        (server_id,) = world.create()
-        with world.engine.begin() as conn:
-            assert server_files.find(conn, server_id) == server_files.GuestData(None, ())
+        found = self.wanted(world, active(world))
+        assert (found.user_data, found.files) == (None, ())
+        assert (found.config_drive, found.windows) == (False, False)
+
+    def test_config_drive_and_windows(self, world: World) -> None:
+        """R192: the operator's item os_type marks an image of Windows."""
+        server_id = active(world, config_drive=True)
+        world.one(
+            "INSERT INTO image_metadata (image_id, key, value, system)"
+            " VALUES (:id, 'os_type', 'Windows', true) RETURNING image_id", id=world.image,
+        )  # fmt: skip
+        found = self.wanted(world, server_id)
+        assert (found.config_drive, found.windows) == (True, True)
 
 
 def test_where_a_console_is(world: World) -> None:
