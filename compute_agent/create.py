@@ -47,17 +47,18 @@ class CreatePlan:
         return self._next(lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}")
 
     def _map_disks(self, lease: Lease) -> Result:
-        self._driver_of(lease.target).build_disks(wanted(self._engine, lease))
-        return self._next(lease, "spawning", "Disks ready")
+        report = self._driver_of(lease.target).build_disks(wanted(self._engine, lease))
+        return self._next(lease, "spawning", report.told("Disks ready"), report.level)
 
     def _spawn(self, lease: Lease) -> Result:
         self._driver_of(lease.target).spawn(wanted(self._engine, lease))
         return Done("Running", also=lambda conn: progress.become_active(conn, lease.subject_id))
 
-    def _next(self, lease: Lease, step: str, message: str) -> Go:
+    def _next(self, lease: Lease, step: str, message: str, level: str = "info") -> Go:
         return Go(
             step,
             message,
+            level=level,
             also=lambda conn: progress.set_state(conn, lease.subject_id, "BUILD", step),
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
 
@@ -50,13 +51,13 @@ class Driver(Protocol):
     def unplug(self, server_id: int) -> None:
         """Inverse of :meth:`plug`."""
 
-    def build_disks(self, server: WantedServer) -> None:
-        """Root and ephemeral disks."""
+    def build_disks(self, server: WantedServer) -> Injected:
+        """Root and ephemeral disks, config drive; what was put into the guest."""
 
     def fetch_images(self, server: WantedServer) -> None:
         """All that the server boots from is on the host; nothing of the server changes."""
 
-    def rebuild_disks(self, server: WantedServer) -> None:
+    def rebuild_disks(self, server: WantedServer) -> Injected:
         """Disks as :meth:`build_disks` makes them, new: what was on them is gone (R150)."""
 
     def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:

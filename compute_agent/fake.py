@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from compute_agent import process
 from compute_agent.disks.upload import upload
 from compute_agent.driver import HostResources, PowerState, Still
+from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
 
@@ -44,17 +45,18 @@ class FakeDriver:
         with self._lock:
             self._plugged.discard(server_id)
 
-    def build_disks(self, server: WantedServer) -> None:
+    def build_disks(self, server: WantedServer) -> Injected:
         """Remember the disks."""
         with self._lock:
             self._disks.add(server.id)
+        return Injected()
 
     def fetch_images(self, server: WantedServer) -> None:
         """Images are not needed here."""
 
-    def rebuild_disks(self, server: WantedServer) -> None:
+    def rebuild_disks(self, server: WantedServer) -> Injected:
         """Remember the disks."""
-        self.build_disks(server)
+        return self.build_disks(server)
 
     def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
         """Remember an empty disk: a small qcow2, but a real one."""

@@ -14,6 +14,7 @@ from compute_agent.domain.connection import Connection
 from compute_agent.domain.domain import Domains
 from compute_agent.driver import HostResources, PowerState, Still
 from compute_agent.errors import HostFault
+from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.settings import settings
 from db.wanted import WantedNetwork, WantedServer
@@ -47,17 +48,17 @@ class LibvirtDriver:
         """Inverse of :meth:`plug`."""
         network.unplug(server_id)
 
-    def build_disks(self, server: WantedServer) -> None:
-        """Image in the cache, root and ephemeral disk."""
-        disks.build(server, self._cache)
+    def build_disks(self, server: WantedServer) -> Injected:
+        """Image in the cache, root and ephemeral disk, config drive."""
+        return disks.build(server, self._cache)
 
     def fetch_images(self, server: WantedServer) -> None:
         """Images in the cache."""
         disks.fetch_images(server, self._cache)
 
-    def rebuild_disks(self, server: WantedServer) -> None:
-        """Root and ephemeral disk made anew."""
-        disks.rebuild(server, self._cache)
+    def rebuild_disks(self, server: WantedServer) -> Injected:
+        """Root and ephemeral disk and config drive made anew."""
+        return disks.rebuild(server, self._cache)
 
     def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
         """Copy of the root disk beside it, by qemu while the guest runs."""

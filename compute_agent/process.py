@@ -5,7 +5,7 @@ What is guaranteed for every program run from here:
 - it never outlives the agent: the kernel kills it when the agent dies (PDEATHSIG), so that a new
   agent finds nobody still writing to a disk or a rule set;
 - it ends within ``timeout``, together with the children that it started;
-- no shell reads its arguments, and its locale is C, so that its words can be relied upon.
+- no shell reads its arguments, and its locale is C.UTF-8, so that its words can be relied upon.
 
 PDEATHSIG and limits are set by ``setpriv`` and ``prlimit`` (util-linux) ahead of the program: a
 ``preexec_fn`` would run Python between fork and exec, which may deadlock in a process of threads.
@@ -15,8 +15,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from compute_agent.errors import HostFault, Retry
@@ -31,6 +33,7 @@ class Limits:
 
     address_space: int  # bytes of memory
     cpu_seconds: int
+    file_size: int | None = None  # bytes of the largest file that it writes
 
 
 #: For qemu-img on images that came from outside (OSSA-2016-012).
@@ -61,7 +64,7 @@ def run(
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
         start_new_session=True,
     )
     try:
@@ -78,6 +81,37 @@ def run(
     if process.returncode != 0:
         raise HostFault(f"{_shown(argv)} failed ({process.returncode}){_tail(complaint)}")
     return output
+
+
+@contextmanager
+def running(argv: Sequence[str], *, end_seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Have ``argv`` run beside the block, and tell it to end when the block ends well.
+
+    Raises HostFault when it did not end well itself, Retry when it took longer than
+    ``end_seconds`` to end. A block that raises has it killed.
+    """
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            _wrapped(argv, None), stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints,
+            text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+            process.terminate()
+            process.wait(end_seconds)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise Retry(f"{_shown(argv)} did not end in {end_seconds:g} s") from None
+        except BaseException as error:
+            _kill(process)
+            if isinstance(error, HostFault):
+                complaints.seek(0)
+                raise HostFault(f"{error}{_tail(complaints.read())}") from error
+            raise
+        if process.returncode != 0:
+            complaints.seek(0)
+            code = process.returncode
+            raise HostFault(f"{_shown(argv)} failed ({code}){_tail(complaints.read())}")
 
 
 def _watched(
@@ -98,7 +132,10 @@ def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:
     """``argv`` behind the programs that tie it to the agent's life and to its limits."""
     wrapped = ["setpriv", "--pdeathsig", "KILL", "--"]
     if limits is not None:
-        wrapped += ["prlimit", f"--as={limits.address_space}", f"--cpu={limits.cpu_seconds}", "--"]
+        wrapped += ["prlimit", f"--as={limits.address_space}", f"--cpu={limits.cpu_seconds}"]
+        if limits.file_size is not None:
+            wrapped.append(f"--fsize={limits.file_size}")
+        wrapped.append("--")
     return [*wrapped, *argv]
 
 

@@ -33,8 +33,9 @@ def rebuild_plan(engine: Engine, driver_of: Callable[[str], Driver]) -> Plan:
         return _next(lease, "block_device_mapping", "block_device_mapping", "Guest is off")
 
     def replace_disks(lease: Lease) -> Result:
-        driver_of(lease.target).rebuild_disks(wanted(engine, lease))
-        return _next(lease, "spawning", "spawning", "New disks ready")
+        report = driver_of(lease.target).rebuild_disks(wanted(engine, lease))
+        message = report.told("New disks ready")
+        return _next(lease, "spawning", "spawning", message, report.level)
 
     def spawn(lease: Lease) -> Result:
         driver_of(lease.target).spawn(wanted(engine, lease))
@@ -54,10 +55,11 @@ def rebuild_plan(engine: Engine, driver_of: Callable[[str], Driver]) -> Plan:
     return Plan("rebuild", steps, failed=_failed)
 
 
-def _next(lease: Lease, step: str, task: str | None, message: str) -> Go:
+def _next(lease: Lease, step: str, task: str | None, message: str, level: str = "info") -> Go:
     return Go(
-        step, message, also=lambda conn: progress.set_state(conn, lease.subject_id, "REBUILD", task)
-    )
+        step, message, level=level,
+        also=lambda conn: progress.set_state(conn, lease.subject_id, "REBUILD", task),
+    )  # fmt: skip
 
 
 def _failed(lease: Lease, error: StepError) -> Result:

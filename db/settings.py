@@ -132,6 +132,9 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("/var/lib/undercast/compute"), description="Servers' disks, image cache, lock file."
     )
+    config_drive_layout: Literal["1", "both"] = Field(
+        "1", description="Layout of config drives: '1', or 'both' 1 and that of OpenStack 2012.2."
+    )
     bridge: str = Field("br100", description="Bridge of the guests.")
     flat_interface: str = Field("eth1", description="Interface that joins the hosts' bridges.")
     public_interface: str = Field("eth2", description="Interface towards the outside.")

@@ -13,22 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compute_agent import process
+import orjson
+
+from compute_agent import config_drive, process
 from compute_agent.disks import places
 from compute_agent.disks.cache import ImageCache
 from compute_agent.errors import HostFault
+from compute_agent.guest_files import Injected
+from compute_agent.injection.inject import inject
 from db.wanted import WantedImage, WantedServer
 
 GIB = 1024**3
 EPHEMERAL_LABEL = "ephemeral0"
+_INJECTED = "injected.json"
 _TIMEOUT = 60.0  # seconds for one program
 
 
-def build(server: WantedServer, cache: ImageCache) -> None:
-    """Make what the server boots from: root disk, ephemeral disk, kernel, ramdisk, console log.
+def build(server: WantedServer, cache: ImageCache) -> Injected:
+    """Make what the server boots from: disks, config drive, kernel, ramdisk, console log.
 
-    Idempotent. Raises Retry, HostFault or Fatal as :meth:`ImageCache.fetch` and
-    :func:`compute_agent.process.run` do, and HostFault when the root disk is another image's.
+    Idempotent; says what was put into the guest, also when that was done before. Raises Retry,
+    HostFault or Fatal as :meth:`ImageCache.fetch` and :func:`compute_agent.process.run` do, and
+    HostFault when the root disk is another image's.
     """
     base = fetch_images(server, cache)
     places.make_passable(places.servers_directory())
@@ -41,6 +47,11 @@ def build(server: WantedServer, cache: ImageCache) -> None:
     console = directory / places.CONSOLE_LOG
     console.touch()
     places.give_to_qemu(console, 0o640)
+    if config_drive.is_wanted(server):
+        files, report = config_drive.contents(server)
+        _make(directory / places.CONFIG_DRIVE, lambda new: config_drive.make(new, files))
+        return report
+    return _remembered(directory)
 
 
 def fetch_images(server: WantedServer, cache: ImageCache) -> Path:
@@ -52,12 +63,12 @@ def fetch_images(server: WantedServer, cache: ImageCache) -> Path:
     return base
 
 
-def rebuild(server: WantedServer, cache: ImageCache) -> None:
-    """Both disks are new; what the guest had written is gone. The guest is off."""
+def rebuild(server: WantedServer, cache: ImageCache) -> Injected:
+    """All disks are new; what the guest had written is gone. The guest is off."""
     directory = places.server_directory(server.id)
-    for name in (places.ROOT_DISK, places.EPHEMERAL_DISK):
+    for name in (places.ROOT_DISK, places.EPHEMERAL_DISK, places.CONFIG_DRIVE):
         (directory / name).unlink(missing_ok=True)
-    build(server, cache)
+    return build(server, cache)
 
 
 def root_bytes(server: WantedServer) -> int:
@@ -94,11 +105,25 @@ def _make(disk: Path, make: Callable[[Path], None]) -> None:
 
 
 def _make_root(new: Path, server: WantedServer, base: Path) -> None:
-    """Thin overlay on the cached image."""
-    size = root_bytes(server)
-    image = server.image
-    _qemu_img("create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", base, new, size)
+    """Thin overlay on the cached image, with what is put into the guest."""
+    size, image = root_bytes(server), server.image
+
+    def make() -> None:
+        _qemu_img("create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", base, new, size)
+        places.give_to_qemu(new)
+
+    report = inject(server, new, base, make)
+    (new.parent / _INJECTED).write_bytes(orjson.dumps(report))
     _verify(new, size, image, base)
+
+
+def _remembered(directory: Path) -> Injected:
+    """What was put into the root disk when it was made."""
+    try:
+        told = orjson.loads((directory / _INJECTED).read_bytes())
+        return Injected(tuple(told["done"]), tuple(told["failed"]))
+    except (FileNotFoundError, ValueError):
+        return Injected()
 
 
 def _make_ephemeral(new: Path, gigabytes: int) -> None:

@@ -1,7 +1,8 @@
 """Where a host keeps what belongs to a server, and who may open it.
 
     <state_dir>/images/<checksum>       the image cache, read-only
-    <state_dir>/servers/<id>/           root.qcow2, ephemeral.qcow2, console.log, server.json,
+    <state_dir>/servers/<id>/           root.qcow2, ephemeral.qcow2, config.raw, console.log,
+                                        server.json, injected.json (what was put into the root),
                                         snapshot-<image>.qcow2 while an image is made of it
     <state_dir>/trash/                  servers' directories on their way out
 
@@ -19,6 +20,7 @@ from db.settings import settings
 
 ROOT_DISK = "root.qcow2"
 EPHEMERAL_DISK = "ephemeral.qcow2"
+CONFIG_DRIVE = "config.raw"
 CONSOLE_LOG = "console.log"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import libvirt
 
+from compute_agent.config_drive import is_wanted
 from compute_agent.disks import places
 from compute_agent.disks.cache import ImageCache
 from compute_agent.domain import backup, virtualization
@@ -119,6 +120,7 @@ class Domains:
             base=cached(server.image),
             console_log=directory / places.CONSOLE_LOG,
             ephemeral_disk=directory / places.EPHEMERAL_DISK if server.disk_gb > 0 else None,
+            config_drive=directory / places.CONFIG_DRIVE if is_wanted(server) else None,
             kernel=cached(server.kernel) if server.kernel else None,
             ramdisk=cached(server.ramdisk) if server.ramdisk else None,
         )

@@ -28,6 +28,7 @@ NAMESPACE = "urn:undercast:server:1"
 CMDLINE = "root=/dev/vda console=tty0 console=ttyS0 net.ifnames=0"
 EMULATED_CPU = "Nehalem"
 TRANSLATION_CACHE_MIB = 32
+CONFIG_TARGET = "vdz"  # the last disk, after all volumes (wire notes 5.5)
 BALLOON_PERIOD = 10  # seconds between memory statistics
 
 ET.register_namespace("undercast", NAMESPACE)
@@ -41,6 +42,7 @@ class GuestFiles:
     base: Path  # what the root disk is an overlay of
     console_log: Path
     ephemeral_disk: Path | None = None
+    config_drive: Path | None = None
     kernel: Path | None = None
     ramdisk: Path | None = None
 
@@ -119,6 +121,10 @@ def _devices(
     _sub(backing, "backingStore")
     if files.ephemeral_disk is not None:
         _sub(_disk(devices, files.ephemeral_disk, "vdb"), "backingStore")
+    if files.config_drive is not None:
+        drive = _disk(devices, files.config_drive, CONFIG_TARGET, "raw")
+        _sub(drive, "readonly")
+        _text(drive, "serial", "config-drive")
     _sub(devices, "controller", type="usb", model="none")
     _interface(devices, server)
     _console(devices, files.console_log)
@@ -131,10 +137,10 @@ def _devices(
     _sub(_sub(devices, "memballoon", model="virtio"), "stats", period=str(BALLOON_PERIOD))
 
 
-def _disk(devices: Element, path: Path, target: str) -> Element:
+def _disk(devices: Element, path: Path, target: str, layout: str = "qcow2") -> Element:
     """Add a virtio disk that gives back what the guest discards."""
     disk = _sub(devices, "disk", type="file", device="disk")
-    _sub(disk, "driver", name="qemu", type="qcow2", cache="writeback", discard="unmap")
+    _sub(disk, "driver", name="qemu", type=layout, cache="writeback", discard="unmap")
     _sub(disk, "source", file=str(path))
     _sub(disk, "target", dev=target, bus="virtio")
     return disk

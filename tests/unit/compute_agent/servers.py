@@ -1,6 +1,10 @@
 """A wanted server for tests of the agent."""
 
+import hashlib
+import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from db.wanted import WantedImage, WantedNetwork, WantedServer
@@ -44,3 +48,11 @@ SERVER = WantedServer(
 def make_server(**changes: Any) -> WantedServer:
     """A server with the given fields, the others as above."""
     return replace(SERVER, **changes)
+
+
+def make_image(path: Path, layout: str) -> WantedImage:
+    """The record of a file that is an image."""
+    words = ["qemu-img", "info", "-f", layout, "--output", "json", str(path)]
+    facts = json.loads(subprocess.check_output(words, timeout=30))
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    return WantedImage(8, checksum, layout, path.stat().st_size, facts["virtual-size"])

@@ -55,7 +55,11 @@ def test_root_is_an_overlay_as_large_as_the_flavor(cache: Any) -> None:
     assert found["virtual-size"] == 2 * disks.GIB
     assert found["backing-filename"] == str(cache.directory / server.image.checksum)
     assert found["backing-filename-format"] == "raw"
-    assert {path.name for path in directory.iterdir()} == {"root.qcow2", "console.log"}
+    assert {path.name for path in directory.iterdir()} == {
+        "root.qcow2",
+        "console.log",
+        "injected.json",
+    }
 
 
 def test_root_without_size_is_as_large_as_the_image(cache: Any) -> None:
@@ -103,7 +107,11 @@ def test_half_made_disk_is_made_anew(cache: Any) -> None:
     directory = places.make_passable(places.server_directory(server.id))
     (directory / "root.new").write_bytes(b"half")
     disks.build(server, cache)
-    assert {path.name for path in directory.iterdir()} == {"root.qcow2", "console.log"}
+    assert {path.name for path in directory.iterdir()} == {
+        "root.qcow2",
+        "console.log",
+        "injected.json",
+    }
 
 
 def test_disk_that_cannot_be_made_is_a_host_fault(cache: Any) -> None:

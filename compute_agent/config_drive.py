@@ -1,0 +1,123 @@
+"""Configuration drives: a disk with a FAT file system in place of files in the root (R193-R195).
+
+Layout 1 is the reference's: label ``config``; ``meta.js``, ``root/.ssh/authorized_keys`` and the
+client's files at their paths (wire notes 5.5). The layout ``both`` has that of OpenStack 2012.2 on
+the same drive, under the label ``config-2`` by which images of today find it.
+
+FAT knows fewer names than a guest's root: what has none, or differs from another path by case only,
+is left out, and the timeline says so.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from compute_agent import process
+from compute_agent.errors import HostFault
+from compute_agent.guest_files import (
+    KEYS,
+    META,
+    GuestFile,
+    Injected,
+    key_text,
+    meta_js,
+    personality,
+)
+from db.settings import settings
+from db.wanted import WantedServer
+
+LABELS = {"1": "config", "both": "config-2"}
+_MIB = 1024 * 1024
+_LEAST = 64 * _MIB  # FAT32 has 65,525 clusters at the least
+_TIMEOUT = 60.0  # seconds for one program
+_NOT_IN_FAT = frozenset('"*/:<>?\\|')
+
+
+def is_wanted(server: WantedServer) -> bool:
+    """Whether the server has a configuration drive."""
+    return server.config_drive and not server.windows
+
+
+def contents(server: WantedServer) -> tuple[list[GuestFile], Injected]:
+    """Files of the server's drive, and what is told about them."""
+    files = [GuestFile(META, meta_js(server))]
+    if server.public_key:
+        files.append(GuestFile(KEYS, key_text(server.public_key)))
+    files += personality(server)
+    return fitting(files)
+
+
+def fitting(files: Sequence[GuestFile]) -> tuple[list[GuestFile], Injected]:
+    """Those files that a FAT file system can hold side by side; later ones replace earlier ones."""
+    latest = {file.path: file for file in files}
+    kept: list[GuestFile] = []
+    failed: list[str] = []
+    seen: dict[str, tuple[str, bool]] = {}  # path, and whether a directory, by folded path
+    for file in latest.values():
+        reason = _why_not(file, seen)
+        if reason:
+            failed.append(f"{file.path!r} ({reason})")
+            continue
+        kept.append(file)
+        for directory in PurePosixPath(file.path).parents:
+            seen[_folded(str(directory))] = (str(directory), True)
+        seen[_folded(file.path)] = (file.path, False)
+    done = tuple(f"{file.path} on the config drive" for file in kept)
+    return kept, Injected(done, tuple(failed))
+
+
+def make(drive: Path, files: Sequence[GuestFile]) -> None:
+    """Make ``drive`` a disk that holds the files, and verify it. Raises HostFault and Retry."""
+    with drive.open("wb") as disk:
+        disk.truncate(size_of(files))
+    label = LABELS[settings().config_drive_layout]
+    _run("mkfs.vfat", "-F", "32", "-n", label, str(drive))
+    with tempfile.TemporaryDirectory(prefix="config-", dir=drive.parent) as name:
+        tree, back = Path(name) / "tree", Path(name) / "back"
+        for file in files:
+            path = tree / file.path[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.data)
+        _run("mcopy", "-s", "-Q", "-i", str(drive), *map(str, sorted(tree.iterdir())), "::/")
+        back.mkdir()
+        _run("mcopy", "-s", "-Q", "-n", "-i", str(drive), "::/*", str(back))
+        for file in files:
+            found = back / file.path[1:]
+            if not found.is_file() or found.read_bytes() != file.data:
+                raise HostFault(f"{file.path} did not arrive on the config drive")
+
+
+def size_of(files: Sequence[GuestFile]) -> int:
+    """Bytes of a drive for the files: 64 MiB, or more when they need it."""
+    cluster = 32 * 1024  # the largest there is, for each file and its directory
+    needed = sum(len(file.data) + 2 * cluster for file in files)
+    return max(_LEAST, -(-(needed + needed // 16 + 4 * _MIB) // _MIB) * _MIB)
+
+
+def _why_not(file: GuestFile, seen: dict[str, tuple[str, bool]]) -> str:
+    """Why a FAT file system cannot hold the file beside others; "" when it can."""
+    path = PurePosixPath(file.path)
+    for part in path.parts[1:] or ("",):
+        if (
+            not part
+            or part != part.rstrip(". ")
+            or any(c in _NOT_IN_FAT or ord(c) < 32 for c in part)
+        ):
+            return "no name for FAT"
+    for place in (path, *path.parents):
+        there, is_directory = seen.get(_folded(str(place)), (str(place), place != path))
+        if there != str(place):
+            return f"{there} has the same name on FAT"
+        if is_directory == (place == path):
+            return "a file and a directory"
+    return ""
+
+
+def _folded(path: str) -> str:
+    return path.casefold()
+
+
+def _run(*argv: str) -> None:
+    process.run(argv, timeout=_TIMEOUT)
