@@ -10,12 +10,11 @@ is left out, and the timeline says so.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from compute_agent import process
-from compute_agent.errors import HostFault
+from compute_agent.disks import places
 from compute_agent.guest_files import (
     KEYS,
     META,
@@ -40,42 +39,47 @@ def is_wanted(server: WantedServer) -> bool:
     return server.config_drive and not server.windows
 
 
-def contents(server: WantedServer) -> tuple[list[GuestFile], Injected]:
-    """Files of the server's drive, and what is told about them."""
+def contents(server: WantedServer) -> list[GuestFile]:
+    """Files that belong on the server's drive."""
     files = [GuestFile(META, meta_js(server))]
     if server.public_key:
         files.append(GuestFile(KEYS, key_text(server.public_key)))
-    files += personality(server)
-    return fitting(files)
+    return files + personality(server)
 
 
-def fitting(files: Sequence[GuestFile]) -> tuple[list[GuestFile], Injected]:
-    """Those files that a FAT file system can hold side by side; later ones replace earlier ones."""
+def fitting(files: Sequence[GuestFile]) -> tuple[list[GuestFile], dict[str, str]]:
+    """Choose the files that a FAT file system can hold side by side, the last ones of each path.
+
+    Returns them, and the paths of the others with the reason.
+    """
     latest = {file.path: file for file in files}
     kept: list[GuestFile] = []
-    failed: list[str] = []
+    failed = {}
     seen: dict[str, tuple[str, bool]] = {}  # path, and whether a directory, by folded path
     for file in latest.values():
         reason = _why_not(file, seen)
         if reason:
-            failed.append(f"{file.path!r} ({reason})")
+            failed[file.path] = reason
             continue
         kept.append(file)
         for directory in PurePosixPath(file.path).parents:
             seen[_folded(str(directory))] = (str(directory), True)
         seen[_folded(file.path)] = (file.path, False)
-    done = tuple(f"{file.path} on the config drive" for file in kept)
-    return kept, Injected(done, tuple(failed))
+    return kept, failed
 
 
-def make(drive: Path, files: Sequence[GuestFile]) -> None:
-    """Make ``drive`` a disk that holds the files, and verify it. Raises HostFault and Retry."""
+def make(drive: Path, server: WantedServer) -> Injected:
+    """Make ``drive`` the server's drive, and read it back; says what is on it.
+
+    Raises HostFault and Retry.
+    """
+    files, failed = fitting(contents(server))
     with drive.open("wb") as disk:
         disk.truncate(size_of(files))
     label = LABELS[settings().config_drive_layout]
     _run("mkfs.vfat", "-F", "32", "-n", label, str(drive))
-    with tempfile.TemporaryDirectory(prefix="config-", dir=drive.parent) as name:
-        tree, back = Path(name) / "tree", Path(name) / "back"
+    with places.scratch(drive.parent, "config-drive") as room:
+        tree, back = room / "tree", room / "back"
         for file in files:
             path = tree / file.path[1:]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +90,10 @@ def make(drive: Path, files: Sequence[GuestFile]) -> None:
         for file in files:
             found = back / file.path[1:]
             if not found.is_file() or found.read_bytes() != file.data:
-                raise HostFault(f"{file.path} did not arrive on the config drive")
+                failed[file.path] = "FAT has another name for it"
+    done = (f"{file.path} on the config drive" for file in files if file.path not in failed)
+    told = (f"{path!r} ({reason})" for path, reason in failed.items())
+    return Injected(tuple(done), tuple(told))
 
 
 def size_of(files: Sequence[GuestFile]) -> int:

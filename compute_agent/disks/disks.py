@@ -48,9 +48,8 @@ def build(server: WantedServer, cache: ImageCache) -> Injected:
     console.touch()
     places.give_to_qemu(console, 0o640)
     if config_drive.is_wanted(server):
-        files, report = config_drive.contents(server)
-        _make(directory / places.CONFIG_DRIVE, lambda new: config_drive.make(new, files))
-        return report
+        drive = directory / places.CONFIG_DRIVE
+        _make(drive, lambda new: _remember(directory, config_drive.make(new, server)))
     return _remembered(directory)
 
 
@@ -112,13 +111,17 @@ def _make_root(new: Path, server: WantedServer, base: Path) -> None:
         _qemu_img("create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", base, new, size)
         places.give_to_qemu(new)
 
-    report = inject(server, new, base, make)
-    (new.parent / _INJECTED).write_bytes(orjson.dumps(report))
+    _remember(new.parent, inject(server, new, base, make))
     _verify(new, size, image, base)
 
 
+def _remember(directory: Path, report: Injected) -> None:
+    """Keep what was put into the guest, for a second run of the step to tell."""
+    (directory / _INJECTED).write_bytes(orjson.dumps(report))
+
+
 def _remembered(directory: Path) -> Injected:
-    """What was put into the root disk when it was made."""
+    """What was put into the guest when its disks were made."""
     try:
         told = orjson.loads((directory / _INJECTED).read_bytes())
         return Injected(tuple(told["done"]), tuple(told["failed"]))

@@ -13,6 +13,9 @@ write.
 
 import os
 import pwd
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from compute_agent.errors import HostFault
@@ -64,6 +67,21 @@ def give_to_qemu(path: Path, mode: int = 0o600) -> None:
     except KeyError:
         raise HostFault(f"the host has no user {settings().libvirt_user}") from None
     os.chown(path, user.pw_uid, user.pw_gid)
+
+
+@contextmanager
+def scratch(directory: Path, name: str) -> Iterator[Path]:
+    """Show an empty directory ``name`` for the block, gone afterwards; a killed agent's goes first.
+
+    Only root can open it.
+    """
+    made = directory / name
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def publish(new: Path, final: Path) -> None:

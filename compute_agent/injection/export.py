@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from db.settings import settings
 
 _READY_SECONDS = 10.0
 _TIMEOUT = 60.0  # seconds for one program
-_ROOM = "inject-"
+_ROOM = "injection"
 _MIB = 1024 * 1024
 
 
@@ -59,10 +57,7 @@ def exported(disk: Path, base: Path, base_format: str) -> Iterator[Export]:
     """
     if os.geteuid() != 0:
         raise HostFault("only root can export a disk")
-    for leftover in disk.parent.glob(f"{_ROOM}*"):  # of an agent that was killed
-        shutil.rmtree(leftover)
-    with tempfile.TemporaryDirectory(prefix=_ROOM, dir=disk.parent) as name:
-        room = Path(name)
+    with places.scratch(disk.parent, _ROOM) as room:
         mountpoint = room / "disk"
         mountpoint.touch()
         for path in (mountpoint, room):
