@@ -89,7 +89,7 @@ _WANTED = f"""
     LEFT JOIN images k ON k.id = i.kernel_id LEFT JOIN images r ON r.id = i.ramdisk_id
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id
 """
-_WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
+WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
 _IDS_ON_HOST = text("""
     SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
     JOIN fixed_addresses f ON f.server_id = s.id
@@ -146,7 +146,7 @@ def _wanted(row: Any) -> WantedServer:
 
 def wanted(conn: Connection, server_id: int) -> WantedServer | None:
     """The record that a host needs; None while the server has no address."""
-    row = conn.execute(_WANTED_ONE, {"id": server_id}).first()
+    row = conn.execute(WANTED_ONE, {"id": server_id}).first()
     return None if row is None else _wanted(row)
 
 
