@@ -82,6 +82,13 @@ class WantedServer:
     windows: bool = False  # the image runs Windows, into which nothing is put (R192)
     user_data: str | None = None  # Base64
     files: tuple[WantedFile, ...] = ()
+    #: The tenant's servers in the zone: "<fixed address> slots=<vcpus>" by name of their key.
+    mpi: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def user_data_bytes(self) -> bytes:
+        """The user data decoded; empty without any."""
+        return b64decode(self.user_data or "")
 
     @property
     def ec2_id(self) -> str:
@@ -117,5 +124,11 @@ class WantedServer:
                 "public_addresses": tuple(data["public_addresses"]),
                 "security_groups": tuple(data["security_groups"]),
                 "files": tuple(WantedFile(**file) for file in data.get("files", ())),
+                "mpi": lines_by_name(data.get("mpi", {})),
             }
         )
+
+
+def lines_by_name(value: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """Field ``mpi`` from JSON."""
+    return {name: tuple(lines) for name, lines in value.items()}

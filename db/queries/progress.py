@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from db.queries import addresses, placement, server_changes
-from db.wanted import WantedFile, WantedImage, WantedNetwork, WantedServer
+from db.wanted import WantedFile, WantedImage, WantedNetwork, WantedServer, lines_by_name
 
 _STATE = text("""
     UPDATE servers SET vm_state = :vm_state, task_state = :task_state,
@@ -77,12 +77,19 @@ _WANTED = f"""
              WHERE m.server_id = s.id) AS metadata,
            (SELECT jsonb_agg(jsonb_build_object('path', p.path, 'contents',
                       encode(p.contents, 'base64')) ORDER BY p.position)
-              FROM server_files p WHERE p.server_id = s.id) AS files
+              FROM server_files p WHERE p.server_id = s.id) AS files,
+           (SELECT jsonb_object_agg(t.key_name, t.lines) FROM (
+               SELECT o.key_name, jsonb_agg(host(a.address) || ' slots=' || o.vcpus ORDER BY o.id)
+                   AS lines
+               FROM servers o JOIN fixed_addresses a ON a.server_id = o.id
+               WHERE o.tenant_id = s.tenant_id AND o.zone_id = s.zone_id AND o.deleted_at IS NULL
+                 AND o.key_name IS NOT NULL
+               GROUP BY o.key_name) t) AS mpi
     FROM servers s JOIN zones z ON z.id = s.zone_id JOIN images i ON i.id = s.image_id
     LEFT JOIN images k ON k.id = i.kernel_id LEFT JOIN images r ON r.id = i.ramdisk_id
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id
 """
-_WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
+WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
 _IDS_ON_HOST = text("""
     SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
     JOIN fixed_addresses f ON f.server_id = s.id
@@ -132,13 +139,14 @@ def _wanted(row: Any) -> WantedServer:
             "security_groups": tuple(values["security_groups"] or ()),
             "metadata": values["metadata"] or {},
             "files": tuple(WantedFile(**file) for file in values["files"] or ()),
+            "mpi": lines_by_name(values["mpi"] or {}),
         }
     )
 
 
 def wanted(conn: Connection, server_id: int) -> WantedServer | None:
     """The record that a host needs; None while the server has no address."""
-    row = conn.execute(_WANTED_ONE, {"id": server_id}).first()
+    row = conn.execute(WANTED_ONE, {"id": server_id}).first()
     return None if row is None else _wanted(row)
 
 

@@ -446,6 +446,76 @@ class TestGuestData:
         assert (found.config_drive, found.windows) == (True, True)
 
 
+class TestMpi:
+    """Wire-notes 5.2: what ``mpi/`` lists crosses with the record of each of the servers."""
+
+    def keyed(self, world: World, name: str, key: str | None, **more: Any) -> int:
+        server_id = active(world, name, **more)
+        world.one("UPDATE servers SET key_name = :key WHERE id = :id RETURNING id",
+                  key=key, id=server_id)  # fmt: skip
+        return server_id
+
+    def mpi(self, world: World, server_id: int) -> dict[str, tuple[str, ...]]:
+        with world.engine.begin() as conn:
+            found = progress.wanted(conn, server_id)
+        assert found is not None
+        assert WantedServer.from_json(orjson.loads(orjson.dumps(found.to_json()))) == found
+        return found.mpi
+
+    def line(self, world: World, server_id: int) -> str:
+        sql = "SELECT host(address) FROM fixed_addresses WHERE server_id = :id"
+        return f"{world.one(sql, id=server_id)} slots=1"
+
+    def test_lines_by_key_over_all_of_the_tenants_servers(self, world: World) -> None:
+        one, two = (self.keyed(world, name, "demo") for name in ("one", "two"))
+        three = self.keyed(world, "three", "key.pub")
+        without = self.keyed(world, "without", None)
+        expected = {
+            "demo": (self.line(world, one), self.line(world, two)),
+            "key.pub": (self.line(world, three),),
+        }
+        for server_id in (one, two, three, without):
+            assert self.mpi(world, server_id) == expected
+
+    def test_nothing_of_others(self, world: World) -> None:
+        """Security: row 12. Not another tenant's, another zone's, a deleted one's, or one that has
+        no address.
+        """
+        mine, other = self.keyed(world, "mine", "demo"), self.keyed(world, "other", "demo")
+        gone = self.keyed(world, "gone", "demo")
+        (unplaced,) = world.create("unplaced")
+        world.one("UPDATE servers SET key_name = 'demo' WHERE id = :id RETURNING id", id=unplaced)
+        move = "UPDATE servers SET {} WHERE id = :id RETURNING id"
+        world.one(move.format("tenant_id = :to"), id=other, to=world.stranger.tenant_id)
+        with world.engine.begin() as conn:
+            server_changes.forget(conn, gone)
+        assert self.mpi(world, mine) == {"demo": (self.line(world, mine),)}
+        assert self.mpi(world, other) == {"demo": (self.line(world, other),)}
+        world.one(move.format("zone_id = :to"), id=other, to=world.elsewhere.zone_id)
+        world.one(move.format("tenant_id = :to"), id=other, to=world.scope.tenant_id)
+        assert self.mpi(world, mine) == {"demo": (self.line(world, mine),)}
+
+    def test_an_index_finds_them(self, world: World) -> None:
+        """Security: row 19. Of thousands of servers only the tenant's own are read."""
+        server_id = self.keyed(world, "mine", "demo")
+        columns = """zone_id, user_id, name, name_id, hostname, reservation_id, flavor_id,
+            flavor_name, vcpus, ram_mb, disk_gb, root_gb, image_id, key_name"""
+        copies = columns.replace(" name,", " s.name,")
+        crowd = f"""
+            WITH others AS (INSERT INTO tenants (id, name) SELECT n, 'other ' || n
+                            FROM generate_series(1, 500) AS n RETURNING id)
+            INSERT INTO servers (tenant_id, {columns}) SELECT others.id, {copies}
+            FROM servers s, others, generate_series(1, 10) WHERE s.id = :id
+        """
+        with world.engine.begin() as conn:
+            conn.execute(text(crowd), {"id": server_id})
+            conn.execute(text("ANALYZE servers"))
+            explained = text(f"EXPLAIN {progress.WANTED_ONE.text}")
+            plan = "\n".join(conn.execute(explained, {"id": server_id}).scalars())
+        assert "ix_servers_live" in plan
+        assert "Seq Scan on servers" not in plan
+
+
 def test_where_a_console_is(world: World) -> None:
     """R207."""
     server_id = active(world)

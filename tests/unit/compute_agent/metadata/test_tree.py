@@ -1,12 +1,16 @@
-"""The metadata tree (wire notes 5.2, R196-R203)."""
+"""The EC2 metadata tree (wire notes 5.2, R196-R203)."""
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from dataclasses import replace
 
 import pytest
 
-from compute_agent.metadata.tree import VERSIONS, answer
+from compute_agent.metadata.ec2 import VERSIONS, ec2_tree
+from compute_agent.metadata.nodes import Leaf
+from compute_agent.metadata.tree import answer
 from db.wanted import WantedServer
 from tests.unit.compute_agent.servers import IMAGE, NETWORK, make_server
 
@@ -16,6 +20,7 @@ SERVER = make_server(
     public_addresses=("15.185.16.2", "15.185.16.9"),
     security_groups=("default", "web"),
     launch_index=3,
+    mpi={"demo": ("10.0.0.10 slots=1", "10.0.0.11 slots=4"), "key.pub": ("10.0.0.12 slots=2",)},
 )
 
 
@@ -77,8 +82,9 @@ def test_items_of_the_reference_are_listed_sorted() -> None:
         ("instance-id", "i-0000002a"),
         ("instance-type", "lab.tiny"),
         ("local-ipv4", "10.0.0.10"),
-        ("mpi/", "demo"),
-        ("mpi/demo", "10.0.0.10 slots=1"),
+        ("mpi/", "demo\nkey.pub"),
+        ("mpi/demo", "10.0.0.10 slots=1\n10.0.0.11 slots=4"),
+        ("mpi/key.pub", "10.0.0.12 slots=2"),
         ("placement/", "availability-zone"),
         ("placement/availability-zone", "az-1.region-a.geo-1"),
         ("public-ipv4", "15.185.16.2"),
@@ -149,8 +155,31 @@ def test_no_public_address_and_no_domain() -> None:
     assert text("/latest/meta-data/hostname", server) == "first"
 
 
+USER_DATA = b"#!/bin/sh\n\x00\xff echo \xc3\xa9\r\n"
+WITH_DATA = replace(SERVER, user_data=b64encode(USER_DATA).decode())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("path", ["user-data", "meta-data/user-data", "user-data/"])
+def test_user_data_unchanged_on_both_paths(version: str, path: str) -> None:
+    """R202, D57: the bytes as they are, and the same without a trailing slash."""
+    assert answer(WITH_DATA, f"/{version}/{path}") == Leaf(USER_DATA, "application/octet-stream")
+
+
+def test_user_data_is_listed_beside_meta_data_only() -> None:
+    """D57, D90: not inside it, and nowhere when there is none."""
+    assert text("/latest", WITH_DATA) == "meta-data/\nuser-data"
+    assert text("/latest/meta-data/", WITH_DATA) == text("/latest/meta-data/")
+    assert text("/latest/") == "meta-data/"
+
+
+@pytest.mark.parametrize("path", ["user-data", "meta-data/user-data"])
+def test_without_user_data_there_is_none(path: str) -> None:
+    assert answer(SERVER, f"/latest/{path}") is None
+
+
 def test_everything_listed_can_be_read() -> None:
-    """As boto walks: into names that end in a slash, and ``0=name`` by its number."""
+    """D90, as boto walks: into names that end in a slash, and ``0=name`` by its number."""
 
     def walk(path: str) -> None:
         listing = text(path)
@@ -165,6 +194,38 @@ def test_everything_listed_can_be_read() -> None:
     walk("/2009-04-04/meta-data/")
 
 
-@pytest.mark.parametrize("name", ["a/b", "a\nb"])
+@pytest.mark.parametrize("name", ["a/b", "a\nb", "0=b", ".", "..", ""])
 def test_names_that_no_path_can_hold_are_not_listed(name: str) -> None:
-    assert text("/latest/meta-data/mpi/", make_server(key_name=name, public_key="k")) == ""
+    server = make_server(mpi={name: ("10.0.0.1 slots=1",), "good": ("10.0.0.2 slots=2",)})
+    assert text("/latest/meta-data/mpi/", server) == "good"
+
+
+def test_a_name_with_a_blank_is_read_percent_encoded() -> None:
+    """D46: names of keys may hold blanks and ``@``."""
+    server = make_server(mpi={"my key@home": ("10.0.0.1 slots=1",)})
+    assert text("/latest/meta-data/mpi/my%20key%40home", server) == "10.0.0.1 slots=1"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/%", "/%zz", "/%00", "/%ff%fe", "/latest/%2e%2e/latest", "/" + "a/" * 5000, "/" + "a" * 9000],
+)
+def test_odd_paths_are_not_there(path: str) -> None:
+    assert answer(SERVER, path) is None
+
+
+def test_drive_files() -> None:
+    """Wire notes 5.5: the items as JSON, for both versions, beside the user data."""
+    files = ec2_tree(WITH_DATA)
+    assert set(files) == {
+        f"ec2/{version}/{name}"
+        for version in ("2009-04-04", "latest")
+        for name in ("meta-data.json", "user-data")
+    }
+    assert files["ec2/latest/user-data"] == USER_DATA
+    items = json.loads(files["ec2/latest/meta-data.json"])
+    assert items["instance-id"] == "i-0000002a"
+    assert items["block-device-mapping"] == {"ami": "vda", "root": "/dev/vda"}
+    assert items["public-keys"] == {"0": {"openssh-key": "ssh-rsa AAAA demo"}}
+    assert items["security-groups"] == ["default", "web"]
+    assert set(ec2_tree(SERVER)) == {f"ec2/{v}/meta-data.json" for v in ("2009-04-04", "latest")}
