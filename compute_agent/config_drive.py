@@ -24,6 +24,8 @@ from compute_agent.guest_files import (
     meta_js,
     personality,
 )
+from compute_agent.metadata.ec2 import ec2_tree
+from compute_agent.metadata.openstack import openstack_tree
 from db.settings import settings
 from db.wanted import WantedServer
 
@@ -44,7 +46,11 @@ def contents(server: WantedServer) -> list[GuestFile]:
     files = [GuestFile(META, meta_js(server))]
     if server.public_key:
         files.append(GuestFile(KEYS, key_text(server.public_key)))
-    return files + personality(server)
+    files += personality(server)
+    if settings().config_drive_layout == "both":
+        trees = openstack_tree(server, drive=True) | ec2_tree(server)
+        files += [GuestFile(f"/{path}", data) for path, data in trees.items()]
+    return files
 
 
 def fitting(files: Sequence[GuestFile]) -> tuple[list[GuestFile], dict[str, str]]:

@@ -76,6 +76,27 @@ def test_r193_r194_layout_1(tmp_path: Path) -> None:
     subprocess.run(["fsck.vfat", "-n", drive], check=True, timeout=60, capture_output=True)
 
 
+def test_r193_both_layouts(tmp_path: Path, layout: pytest.MonkeyPatch) -> None:
+    """Wire notes 5.5: old and new images find theirs on one drive."""
+    layout.setenv("UNDERCAST_CONFIG_DRIVE_LAYOUT", "both")
+    drive = made(
+        tmp_path, public_key=KEY, key_name="mine", metadata={"k": "v"},
+        user_data=b64encode(b"#!/bin/sh\n").decode(), files=personality(("/etc/x", b"hi")),
+    )  # fmt: skip
+    assert blkid(drive)["LABEL"] == "config-2"
+    assert orjson.loads(read(drive, "/meta.js")) == {"k": "v"}
+    assert read(drive, "/etc/x") == b"hi"
+    for version in ("2012-08-10", "latest"):
+        facts = orjson.loads(read(drive, f"/openstack/{version}/meta_data.json"))
+        assert (facts["hostname"], facts["meta"]) == ("first.novalocal", {"k": "v"})
+        assert facts["files"] == [{"path": "/etc/x", "content_path": "/content/0000"}]
+        assert read(drive, f"/openstack/{version}/user_data") == b"#!/bin/sh\n"
+    assert read(drive, "/openstack/content/0000") == b"hi"
+    for version in ("2009-04-04", "latest"):
+        assert orjson.loads(read(drive, f"/ec2/{version}/meta-data.json"))["hostname"]
+        assert read(drive, f"/ec2/{version}/user-data") == b"#!/bin/sh\n"
+
+
 def test_a_server_without_anything_has_an_empty_meta_js(tmp_path: Path) -> None:
     assert orjson.loads(read(made(tmp_path), "/meta.js")) == {}
 
