@@ -1,13 +1,16 @@
 """Claims and releases of fixed and public addresses.
 
-An address is claimed by one UPDATE of a free row; rows locked by others are skipped first, and only
-waited for before refusing. Least recently released first, and never before its quarantine ended, so
-that a guest that still holds a DHCP lease on it cannot meet its successor.
+An address is claimed by one UPDATE of a free row; rows locked by others are skipped. Before a claim
+is refused it waits for those who hold the rows that seem to be free, one after the other, and keeps
+no lock meanwhile: with the locks of rows that it looked at in vain, it would make all others wait
+for its own end. Least recently released first, and never before its quarantine ended, so that a
+guest that still holds a DHCP lease on it cannot meet its successor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, TextClause, text
 
@@ -23,26 +26,32 @@ _FREE_PUBLIC = _FREE.format(owned="p.server_id IS NULL AND p.tenant_id IS NULL")
 _PICK_FIXED = f"""
     SELECT f.id FROM fixed_addresses f JOIN networks n ON n.id = f.network_id
     WHERE n.zone_id = :zone_id AND {_FREE_FIXED}
-    ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1 FOR UPDATE OF f
+    ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1
 """
 _PICK_PUBLIC = f"""
     SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
     WHERE o.zone_id = :zone_id AND o.name = coalesce(CAST(:pool AS text), o.name)
       AND {_FREE_PUBLIC}
-    ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1 FOR UPDATE OF p
+    ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1
 """
-_CLAIM_FIXED = "UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({pick}) RETURNING id"
-_CLAIM_PUBLIC = """
+_TAKE_FIXED = text(f"""
+    UPDATE fixed_addresses SET server_id = :server_id
+    WHERE id = ({_PICK_FIXED} FOR UPDATE OF f SKIP LOCKED) RETURNING id
+""")
+_TAKE_PUBLIC = text(f"""
     UPDATE public_addresses SET server_id = :server_id, automatic = true,
-           associated_at = clock_timestamp() WHERE id = ({pick}) RETURNING id
-"""
-_CLAIM_FLOATING = """
-    UPDATE public_addresses SET tenant_id = :tenant_id WHERE id = ({pick}) RETURNING id
-"""
+           associated_at = clock_timestamp()
+    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+""")
+_TAKE_FLOATING = text(f"""
+    UPDATE public_addresses SET tenant_id = :tenant_id
+    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+""")
+_FIRST_FIXED, _FIRST_PUBLIC = text(_PICK_FIXED), text(_PICK_PUBLIC)
+_AWAIT_FIXED = text("SELECT 1 FROM fixed_addresses WHERE id = :id FOR SHARE")
+_AWAIT_PUBLIC = text("SELECT 1 FROM public_addresses WHERE id = :id FOR SHARE")
 _HAS_FIXED = text("SELECT 1 FROM fixed_addresses WHERE server_id = :server_id")
 _HAS_PUBLIC = text("SELECT 1 FROM public_addresses WHERE server_id = :server_id AND automatic")
-_ANY_FIXED = text(f"SELECT EXISTS ({_PICK_FIXED.replace('FOR UPDATE OF f', '')})")
-_ANY_PUBLIC = text(f"SELECT EXISTS ({_PICK_PUBLIC.replace('FOR UPDATE OF p', '')})")
 _POOLS = text("SELECT EXISTS (SELECT 1 FROM public_pools WHERE zone_id = :zone_id)")
 _RELEASE_FIXED = text("""
     UPDATE fixed_addresses SET server_id = NULL, released_at = clock_timestamp()
@@ -54,7 +63,21 @@ _RELEASE_PUBLIC = text("""
     WHERE server_id = :server_id
 """)
 
-WAITS = 20  # times that a claim waits for other claims' locks before it refuses
+WAITS = 500  # other claims that one waits for at the most before it refuses
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Statements that claim one row, look for the first free one, and wait for its holder."""
+
+    take: TextClause
+    first: TextClause
+    wait: TextClause
+
+
+_FIXED = _Claim(_TAKE_FIXED, _FIRST_FIXED, _AWAIT_FIXED)
+_PUBLIC = _Claim(_TAKE_PUBLIC, _FIRST_PUBLIC, _AWAIT_PUBLIC)
+_FLOATING = _Claim(_TAKE_FLOATING, _FIRST_PUBLIC, _AWAIT_PUBLIC)
 
 
 def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) -> None:
@@ -66,12 +89,12 @@ def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) 
         "zone_id": zone_id, "server_id": server_id, "quarantine": quarantine, "pool": None,
     }  # fmt: skip
     has_fixed = conn.execute(_HAS_FIXED, values).first()
-    if not has_fixed and not _take(conn, values, _CLAIM_FIXED, _PICK_FIXED, _ANY_FIXED):
+    if not has_fixed and not _take(conn, values, _FIXED):
         raise Fatal("No fixed address is free", "No more addresses are available.")
     if (
         not conn.execute(_HAS_PUBLIC, values).first()
         and conn.execute(_POOLS, values).scalar_one()
-        and not _take(conn, values, _CLAIM_PUBLIC, _PICK_PUBLIC, _ANY_PUBLIC)
+        and not _take(conn, values, _PUBLIC)
     ):
         raise Fatal("No public address is free", "No more addresses are available.")
 
@@ -86,20 +109,22 @@ def claim_floating(
     values = {
         "zone_id": zone_id, "tenant_id": tenant_id, "quarantine": quarantine, "pool": pool,
     }  # fmt: skip
-    return _take(conn, values, _CLAIM_FLOATING, _PICK_PUBLIC, _ANY_PUBLIC)
+    return _take(conn, values, _FLOATING)
 
 
-def _take(
-    conn: Connection, values: Mapping[str, object], claim_sql: str, pick: str, any_free: TextClause
-) -> int | None:
-    """Id of the row that is claimed now."""
-    quick, patient = (text(claim_sql.format(pick=pick + wait)) for wait in (" SKIP LOCKED", ""))
-    taken: int | None = conn.execute(quick, values).scalar()
+def _take(conn: Connection, values: Mapping[str, object], how: _Claim) -> int | None:
+    """Id of the row that is claimed now; None when all are taken."""
     for _ in range(WAITS):
-        if taken is not None or not conn.execute(any_free, values).scalar_one():
-            break
-        taken = conn.execute(patient, values).scalar()
-    return taken
+        taken: int | None = conn.execute(how.take, values).scalar()
+        if taken is not None:
+            return taken
+        held = conn.execute(how.first, values).scalar()
+        if held is None:
+            return None
+        with conn.begin_nested() as moment:
+            conn.execute(how.wait, {"id": held})
+            moment.rollback()
+    return None
 
 
 def release(conn: Connection, server_id: int) -> None:

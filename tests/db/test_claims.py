@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from db.operations.errors import Fatal
 from db.queries import addresses, placement
 from tests.db.world import OTHER_ZONE, World, add_addresses, add_host, at_once
+from tests.lab import eventually
 
 QUARANTINE = 600.0
 
@@ -50,6 +52,37 @@ class TestAddresses:
         refused = [end for end in ends if end is not None]
         assert [type(end) for end in refused] == [Fatal] * 4, refused
         assert world.one("SELECT count(server_id) FROM fixed_addresses") == 20
+
+    def test_one_that_waits_in_vain_holds_up_nobody(self, world: World) -> None:
+        """It waits for the holders of both addresses; the first is taken, and free of its lock."""
+        first, second, late = servers(world, 3)
+        with world.engine.begin() as conn:
+            add_addresses(conn, world.scope.zone_id, 2)
+        lock = text("SELECT 1 FROM fixed_addresses WHERE server_id = :id FOR UPDATE NOWAIT")
+
+        def claim_late() -> Any:
+            with pytest.raises(Fatal), world.engine.begin() as conn:
+                self.claim(world, late)(conn)
+
+        def blocks(holder: Connection) -> bool:
+            pid = holder.execute(text("SELECT pg_backend_pid()")).scalar()
+            blocked = (
+                "SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY(pg_blocking_pids(pid))"
+            )
+            return bool(world.one(blocked, pid=pid))
+
+        with world.engine.connect() as one, world.engine.connect() as other:
+            self.claim(world, first)(one)
+            self.claim(world, second)(other)
+            with ThreadPoolExecutor(1) as pool:
+                claiming = pool.submit(claim_late)
+                eventually(lambda: blocks(one), "it waits for the first")
+                one.commit()
+                eventually(lambda: blocks(other), "it waits for the second")
+                with world.engine.begin() as third:
+                    assert third.execute(lock, {"id": first}).scalar() == 1
+                other.commit()
+                claiming.result(30)
 
     def test_too_few_public_ones_take_no_fixed_one(self, world: World) -> None:
         ids = servers(world, 8)
