@@ -236,7 +236,6 @@ def test_the_guest_is_reached_by_address_rules_and_key(guest: Callable[[str], st
     assert eventually(lambda: guest("hostname"), "ssh lets us in", BOOT).strip() == "nova-first"
 
 
-@pytest.mark.xfail(strict=True, reason="files and user data do not reach guests yet")
 def test_the_guest_has_its_file_and_user_data(guest: Callable[[str], str]) -> None:
     """R186, R202, through nova's Base64."""
     assert guest("cat /etc/injected") == "by nova\n"
