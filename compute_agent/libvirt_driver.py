@@ -30,11 +30,10 @@ class LibvirtDriver:
         disks.empty_trash()
 
     def prepare_host(self, wanted: WantedNetwork | None) -> None:
-        """Bridge and base rules when the zone has a network; libvirtd answers; logs are short."""
+        """Bridge and base rules when the zone has a network; libvirtd answers."""
         if wanted is not None:
             network.prepare_host(wanted)
         self._domains.known_ids()
-        console.trim_consoles()
 
     def resources(self) -> HostResources:
         """Totals of the machine."""

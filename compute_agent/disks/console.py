@@ -1,44 +1,43 @@
-"""What a guest wrote to its console, kept within bounds: a guest must not fill its host's disk.
+"""What a guest wrote to its console.
 
-qemu appends to the log and keeps it open, so the file is shortened in place. What the guest writes
-between the reading of the tail and the cut is lost; a console is no archive (OSSA-2013-026).
+qemu gives it to virtlogd, which keeps the log and one former file, each no larger than what clients
+may read: a guest that prints for ever does not fill its host's disk (OSSA-2013-026, decisions/006).
 """
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
 from compute_agent.disks import places
 
-MOST_BYTES = 1024 * 1024  # a log larger than this is cut
-KEPT_BYTES = 256 * 1024  # to this much, its end
-
-
-def trim_consoles() -> None:
-    """Cut the console logs of this host that have grown too large."""
-    for log in places.servers_directory().glob(f"*/{places.CONSOLE_LOG}"):
-        _trim(log)
+_TRIES = 5  # a log may be rotated while it is read
 
 
 def tail(server_id: int, size: int) -> bytes:
     """Return the last ``size`` bytes of a console at most; nothing when there is none."""
+    log = places.server_directory(server_id) / places.CONSOLE_LOG
+    for _ in range(_TRIES):
+        inode = _inode(log)
+        said = _end(log, size)
+        if len(said) < size:
+            said = _end(log.with_name(f"{log.name}.0"), size - len(said)) + said
+        if _inode(log) == inode:
+            break
+    return said
+
+
+def _end(log: Path, size: int) -> bytes:
     try:
-        return _tail(places.server_directory(server_id) / places.CONSOLE_LOG, size)
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read(size)
     except FileNotFoundError:
         return b""
 
 
-def _trim(log: Path) -> None:
+def _inode(log: Path) -> int | None:
     try:
-        if log.stat().st_size <= MOST_BYTES:
-            return
-        kept = _tail(log, KEPT_BYTES)
-        with log.open("ab") as file:  # append mode, as qemu's: both write at the end
-            file.truncate(0)
-            file.write(kept)
+        return log.stat().st_ino
     except FileNotFoundError:
-        return  # erased meanwhile
-
-
-def _tail(log: Path, size: int) -> bytes:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - size))
-        return file.read(size)
+        return None

@@ -30,7 +30,7 @@ _TIMEOUT = 60.0  # seconds for one program
 
 
 def build(server: WantedServer, cache: ImageCache) -> Injected:
-    """Make what the server boots from: disks, config drive, kernel, ramdisk, console log.
+    """Make what the server boots from: disks, config drive, kernel, ramdisk.
 
     Idempotent; says what was put into the guest, also when that was done before. Raises Retry,
     HostFault or Fatal as :meth:`ImageCache.fetch` and :func:`compute_agent.process.run` do, and
@@ -44,9 +44,6 @@ def build(server: WantedServer, cache: ImageCache) -> Injected:
     _check_base(root, base)
     if server.disk_gb > 0:
         _make(directory / places.EPHEMERAL_DISK, lambda new: _make_ephemeral(new, server.disk_gb))
-    console = directory / places.CONSOLE_LOG
-    console.touch()
-    places.give_to_qemu(console, 0o640)
     if config_drive.is_wanted(server):
         drive = directory / places.CONFIG_DRIVE
         _make(drive, lambda new: _remember(directory, config_drive.make(new, server)))

@@ -1,9 +1,9 @@
 """A compute host: one set of namespaces, booted and pulled like a machine.
 
 Network, mount, UTS, IPC, cgroup and process namespaces of its own. Its first process is a
-supervisor that runs libvirtd, the agent, the metadata service and DHCP; killing that process is
-pulling the plug, and the controller's supervisor boots the host again. What must survive a boot
-lies in the host's directory; /run, /tmp and /dev are new at every boot.
+supervisor that runs virtlogd, libvirtd, the agent, the metadata service and DHCP; killing that
+process is pulling the plug, and the controller's supervisor boots the host again. What must survive
+a boot lies in the host's directory; /run, /tmp and /dev are new at every boot.
 
 Of ``/var/lib/undercast`` a host sees its own directory and nothing else of the lab, and its
 ``state`` also as ``/var/lib/undercast/compute``: the same path on every host, as migration needs.
@@ -28,7 +28,7 @@ def prepare(host: HostNames, neighbours: list[HostNames], chosen: settings_files
     files.directory(host.directory)
     files.directory(host.state)
     files.directory(host.log, 0o700)
-    libvirt.configure(host)
+    libvirt.configure(host, int(settings_files.value("console_bytes", chosen)))
     settings_files.write(host.directory / "undercast.toml", settings_files.host(host, chosen))
     names = [(CONTROLLER_ADDRESS, "ctl"), *((h.management_address, h.name) for h in neighbours)]
     lines = ["127.0.0.1 localhost", *(f"{address} {name}" for address, name in names)]
@@ -47,12 +47,16 @@ def supervisord_conf(host: HostNames) -> str:
     libvirtd = ["/usr/sbin/libvirtd", "--listen", "--pid-file", "/run/libvirtd.pid"]
     programs = [
         supervisor.Program(
+            "virtlogd", ["/usr/sbin/virtlogd", "--pid-file", "/run/virtlogd.pid"],
+            INSIDE / "log" / "virtlogd.log", priority=5,
+        ),
+        supervisor.Program(
             "libvirtd", libvirtd, INSIDE / "log" / "libvirtd.log", priority=10,
             environment={
                 "VERSION": environment.file_version(etc / "libvirtd.conf", etc / "qemu.conf")
             },
             stop_group=False,  # guests go on while libvirtd restarts
-        )
+        ),
     ]  # fmt: skip
     programs += [
         supervisor.Program(

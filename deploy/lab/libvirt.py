@@ -5,6 +5,8 @@
 - qemu runs as ``libvirt-qemu`` and libvirt changes no owner of a file: the agent makes files that
   qemu may open, and nothing else on the host becomes qemu's.
 - No default network: bridges are the agent's business.
+- What guests print goes through virtlogd, which keeps no more of it than clients may read, and a
+  former file of the same size (decisions/006).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _NAMESPACE = uuid.UUID("8a0e6f3c-5a7e-4c56-9a5e-2f2d8c1b9d10")
 _SUBDIRECTORIES = ("etc", "lib", "log", "cache")
 
 
-def configure(host: HostNames) -> bool:
+def configure(host: HostNames, console_bytes: int) -> bool:
     """Write the host's libvirt files; returns whether a running libvirtd must start anew."""
     base = host.directory / "libvirt"
     for name in _SUBDIRECTORIES:
@@ -33,6 +35,7 @@ def configure(host: HostNames) -> bool:
         files.write(base / "etc" / "libvirtd.conf", libvirtd_conf(host), mode=0o600),
         files.write(base / "etc" / "qemu.conf", qemu_conf(host, password[:8]), mode=0o600),
     ]
+    files.write(base / "etc" / "virtlogd.conf", virtlogd_conf(console_bytes), mode=0o600)
     return any(changed)
 
 
@@ -70,12 +73,22 @@ dynamic_ownership = 0
 remember_owner = 0
 security_driver = "none"
 namespaces = []
-stdio_handler = "file"
+stdio_handler = "logd"
 cgroup_controllers = [ {controllers} ]
 vnc_listen = "{host.management_address}"
 vnc_password = "{vnc_password}"
 migration_address = "{host.management_address}"
 migration_host = "{host.management_address}"
+"""
+
+
+def virtlogd_conf(console_bytes: int) -> str:
+    """Text of virtlogd.conf. It is read when the host boots."""
+    return f"""\
+log_outputs = "2:stderr"
+max_clients = 10000
+max_size = {console_bytes}
+max_backups = 1
 """
 
 

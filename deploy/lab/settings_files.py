@@ -47,6 +47,12 @@ def overrides() -> Values:
     return {name: value for name, value in chosen.items() if name not in _DECIDED}
 
 
+def value(name: str, chosen: Values) -> str | int:
+    """What is chosen, or the setting's default."""
+    default: str | int = Settings.model_fields[name].default
+    return chosen.get(name, default)
+
+
 def controller(lab: Lab, chosen: Values, *, fake_hosts: int) -> Values:
     """Settings of API, scheduler and operator's command, and of fake hosts (0: none)."""
     values: Values = {

@@ -35,6 +35,12 @@ def test_qemu_is_not_root_and_consoles_have_a_password() -> None:
     assert conf["vnc_password"] == "secret12"
 
 
+def test_security_row_27_consoles_are_kept_within_what_clients_may_read() -> None:
+    assert values(libvirt.qemu_conf(LAB.host(2), "secret12"))["stdio_handler"] == "logd"
+    conf = values(libvirt.virtlogd_conf(65536))
+    assert (conf["max_size"], conf["max_backups"]) == ("65536", "1")
+
+
 def test_hosts_tell_themselves_apart_at_every_boot() -> None:
     uuids = {libvirt.host_uuid(lab.host(n)) for lab in (LAB, Lab("other")) for n in (1, 2)}
     assert len(uuids) == 4

@@ -1,4 +1,6 @@
-"""Console logs stay within bounds while qemu appends to them."""
+"""Consoles are read as one stream, whatever virtlogd rotates."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,24 +21,35 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
 
 
-def test_security_27_large_log_keeps_its_end(log: Path) -> None:
-    with log.open("ab", buffering=0) as qemu:
-        qemu.write(b"\xff" * console.MOST_BYTES + b"last words")
-        console.trim_consoles()
-        qemu.write(b" and more")
-    content = log.read_bytes()
-    assert len(content) == console.KEPT_BYTES + len(b" and more")
-    assert content.endswith(b"last words and more")
-
-
-def test_small_log_is_left_alone(log: Path) -> None:
-    log.write_bytes(b"MINI: READY")
-    console.trim_consoles()
-    assert log.read_bytes() == b"MINI: READY"
-
-
-def test_tail(log: Path) -> None:
+def test_end_of_a_log(log: Path) -> None:
     assert console.tail(42, 100) == b""
     log.write_bytes(b"one\ntwo\n")
     assert console.tail(42, 4) == b"two\n"
     assert console.tail(42, 100) == b"one\ntwo\n"
+    assert console.tail(42, 0) == b""
+
+
+def test_security_row_27_over_the_border_of_two_files(log: Path) -> None:
+    log.with_name("console.log.0").write_bytes(b"older\nold\n")
+    log.write_bytes(b"new\n")
+    assert console.tail(42, 4) == b"new\n"
+    assert console.tail(42, 8) == b"old\nnew\n"
+    assert console.tail(42, 1000) == b"older\nold\nnew\n"
+
+
+def test_a_log_that_is_just_rotated_is_read_again(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two files virtlogd renames the first: nothing may be missing or twice."""
+    log.write_bytes(b"first\n")
+    read = console._end
+
+    def rotating(path: Path, size: int) -> bytes:
+        said = read(path, size)
+        if path == log and said == b"first\n":
+            log.rename(log.with_name("console.log.0"))
+            log.write_bytes(b"second\n")
+        return said
+
+    monkeypatch.setattr(console, "_end", rotating)
+    assert console.tail(42, 100) == b"first\nsecond\n"

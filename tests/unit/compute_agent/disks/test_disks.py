@@ -57,7 +57,6 @@ def test_root_is_an_overlay_as_large_as_the_flavor(cache: Any) -> None:
     assert found["backing-filename-format"] == "raw"
     assert {path.name for path in directory.iterdir()} == {
         "root.qcow2",
-        "console.log",
         "injected.json",
     }
 
@@ -109,7 +108,6 @@ def test_half_made_disk_is_made_anew(cache: Any) -> None:
     disks.build(server, cache)
     assert {path.name for path in directory.iterdir()} == {
         "root.qcow2",
-        "console.log",
         "injected.json",
     }
 

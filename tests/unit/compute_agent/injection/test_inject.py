@@ -180,7 +180,7 @@ def test_r186_r189_key_metadata_and_files_arrive(place: Place, kind: str) -> Non
     assert info(root)["virtual-size"] == disks.GIB
     assert (place.cache.directory / server.image.checksum).read_bytes() == before
     left = {path.name for path in root.parent.iterdir()} - {"root.copy"}
-    assert left == {"root.qcow2", "console.log", "injected.json"}
+    assert left == {"root.qcow2", "injected.json"}
 
 
 def test_nothing_to_put_leaves_the_disk_as_its_image(place: Place) -> None:
