@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import orjson
 
@@ -51,6 +52,18 @@ def read(server_id: int) -> ServerRecord | None:
         return ServerRecord(WantedServer.from_json(data["wanted"]), **data["host"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+Stamp: TypeAlias = tuple[int, int, int]
+
+
+def stamp(server_id: int) -> Stamp | None:
+    """What is another one whenever the record was replaced; None without a record."""
+    try:
+        status = path_of(server_id).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def write(record: ServerRecord) -> None:

@@ -13,12 +13,12 @@ from api.servers.fields import check_name
 from api.wire.fields import as_id_or_uuid, path_id_or_uuid
 from api.wire.pages import Page
 from db.operations.errors import InProgress as Busy
-from db.operations.queue import SCHEDULER
+from db.operations.queue import SCHEDULER, host_target
 from db.queries import server_changes, server_lists, servers
 from db.queries.server_lists import Wanted
 from db.scope import Scope
 from db.settings import settings
-from scheduler.nudge import nudge
+from scheduler.nudge import look, nudge
 
 T = TypeVar("T")
 
@@ -85,6 +85,8 @@ async def rename(scope: Scope, server_id: str, body: dict[str, Any]) -> servers.
         raise InProgress("Cannot 'rename' while instance is in task_state deleting") from None
     if renamed is None:
         raise NotFound
+    if renamed.host is not None:
+        look(host_target(renamed.host))  # the guest sees the name in its metadata
     return renamed
 
 

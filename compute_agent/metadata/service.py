@@ -2,52 +2,38 @@
 
 A guest cannot say who it is: the firewall sends each tap's requests to the port of that tap's
 server, the port alone decides whose metadata is served, and the guest's address must be the
-server's too (security rows 12 and 25). No header is looked at. The ports listen on the gateway's
-address; the firewall accepts there what was redirected from 169.254.169.254 and nothing else.
+server's too (security rows 12 and 25). The ports listen on the gateway's address; the firewall
+accepts there what was redirected from 169.254.169.254 and nothing else.
 
-Each request reads the server's record from the disk (some 50 microseconds), so an answer is never
-older than the record. Ports follow the records within POLL_SECONDS by one ``stat`` of their common
-directory; a look through all records each LOOK_SECONDS makes good whatever that may have missed.
+Ports follow the records within POLL_SECONDS by one ``stat`` of their common directory; a look
+through all records each LOOK_SECONDS makes good whatever that may have missed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web
 
 from compute_agent import serverdir
-from compute_agent.metadata.tree import answer
+from compute_agent.metadata import bounds
+from compute_agent.metadata.guest import Guest
 from db import log
 
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 1.0
-MOST_CONNECTIONS = 32  # of one guest at a time; more are refused, so that others are not harmed
+CLOSE_SECONDS = 0.1  # for answers under way when a server goes
 _BACKLOG = 64
 _IP_FREEBIND = 15  # linux/in.h
 
 _logger = log.logger(__name__)
-
-
-async def respond(server_id: int, request: web.BaseRequest) -> web.StreamResponse:
-    """Answer one request that came in by the port of ``server_id``."""
-    if request.method not in {"GET", "HEAD"}:
-        return web.Response(status=405, headers={"Allow": "GET, HEAD"})
-    record = serverdir.read(server_id)
-    if record is None or request.remote != record.wanted.fixed_address:
-        _logger.warning("metadata_refused", server=server_id, peer=request.remote)
-        return web.Response(status=404)
-    found = answer(record.wanted, request.raw_path)
-    status = 404 if found is None else 200
-    _logger.info("metadata", server=server_id, path=request.raw_path, status=status)
-    if found is None:
-        return web.Response(status=404)
-    return web.Response(body=found.body, content_type=found.content_type)
+_QUIET = logging.getLogger("compute_agent.metadata.http")  # what guests do wrong is their affair
+_QUIET.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +56,7 @@ class Service:
 
     def __init__(self) -> None:
         self._listeners: dict[int, _Listener] = {}
-        self._seen: dict[int, tuple[int, int]] = {}  # inode and time of the record last looked at
+        self._seen: dict[int, serverdir.Stamp] = {}  # of the record last looked at
 
     async def run(self) -> None:
         """Follow the records for ever."""
@@ -83,10 +69,12 @@ class Service:
     async def look(self) -> None:
         """Open the ports of new servers, close those of servers that are gone."""
         current = {
-            server_id: stamp for server_id in serverdir.ids() if (stamp := _stamp(server_id))
+            server_id: stamp
+            for server_id in serverdir.ids()
+            if (stamp := serverdir.stamp(server_id))
         }
         for server_id in self._listeners.keys() - current.keys():
-            if _stamp(server_id) is None:  # it may have come back since
+            if serverdir.stamp(server_id) is None:  # it may have come back since
                 await self._close(server_id)
         for server_id, stamp in current.items():
             if self._seen.get(server_id) == stamp and server_id in self._listeners:
@@ -114,9 +102,16 @@ class Service:
             return
         if old is not None:
             await self._close(server_id)
-        web_server = web.Server(partial(respond, server_id), access_log=None)
+        guest = Guest(server_id)
+        web_server = web.Server(
+            guest.respond,
+            access_log=None,
+            logger=_QUIET,
+            keepalive_timeout=bounds.IDLE_SECONDS,
+            lingering_time=bounds.LINGER_SECONDS,
+        )
         sockets = await asyncio.get_running_loop().create_server(
-            partial(_admit, web_server), sock=_listening(place), backlog=_BACKLOG
+            partial(_admit, web_server, guest), sock=_listening(place), backlog=_BACKLOG
         )
         self._listeners[server_id] = _Listener(place, web_server, sockets)
         _logger.info("metadata_port_open", server=server_id, port=place.port)
@@ -124,22 +119,16 @@ class Service:
     async def _close(self, server_id: int) -> None:
         listener = self._listeners.pop(server_id)
         listener.sockets.close()
-        await listener.web_server.shutdown(1.0)
+        await listener.web_server.shutdown(CLOSE_SECONDS)
         _logger.info("metadata_port_closed", server=server_id, port=listener.place.port)
 
 
-class _Refusal(asyncio.Protocol):
-    """A connection that ends as soon as it is made."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Reset it."""
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
-
-
-def _admit(web_server: web.Server) -> asyncio.Protocol:
+def _admit(web_server: web.Server, guest: Guest) -> asyncio.Protocol:
     """Protocol of a new connection."""
-    return web_server() if len(web_server.connections) < MOST_CONNECTIONS else _Refusal()
+    if len(web_server.connections) < bounds.MOST_CONNECTIONS:
+        return web_server()
+    guest.note_crowd()
+    return bounds.Refusal()
 
 
 def _listening(place: _Place) -> socket.socket:
@@ -148,18 +137,9 @@ def _listening(place: _Place) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        bounds.bound(listener)
         listener.bind((place.address, place.port))
     except BaseException:
         listener.close()
         raise
     return listener
-
-
-def _stamp(server_id: int) -> tuple[int, int] | None:
-    """What changes whenever the record is replaced; None without a record."""
-    path: Path = serverdir.path_of(server_id)
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns

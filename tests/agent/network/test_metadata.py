@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
+from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
 from compute_agent import serverdir
-from tests.agent.network.world import GATEWAY_MAC, World, connects, http, server, sh
+from db.wanted import WantedFile, WantedServer
+from tests.agent.network.world import (
+    GATEWAY_MAC,
+    World,
+    connects,
+    exchange,
+    http,
+    inside,
+    server,
+    sh,
+)
 
 A, B = server(1), server(2)
+
+
+def read(namespace: str, path: str) -> tuple[int, str, bytes]:
+    """Status, content type and body."""
+    said = exchange(namespace, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    head, _, body = said.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), headers["content-type"], body
+
+
+def eventually_answers(namespace: str, one: WantedServer) -> None:
+    """The guest reads its own metadata, though it may be refused at first."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert http(namespace, "/latest/meta-data/instance-id") == (200, one.ec2_id)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return
 
 
 def port_of(server_id: int) -> int:
@@ -83,20 +119,132 @@ def test_other_ports_of_the_address_are_closed(world: World) -> None:
 
 
 def test_a_greedy_guest_does_not_harm_another(world: World) -> None:
+    """More connections than a guest may have are reset, idle ones end; others notice nothing."""
     a, b = world.guest(A), world.guest(B)
-    import socket
-
-    from tests.agent.network.world import inside
 
     def many() -> list[socket.socket]:
-        return [socket.create_connection(("169.254.169.254", 80), 2) for _ in range(100)]
+        return [socket.create_connection(("169.254.169.254", 80), 2) for _ in range(1000)]
 
     held = inside(a.namespace, many)
     assert http(b.namespace, "/latest/meta-data/instance-id") == (200, B.ec2_id)
+    eventually_answers(a.namespace, A)  # though none of them was closed by the guest
     for connection in held:
         connection.close()
-    time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"POST /latest HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nx",
+        b"",
+    ],
+    ids=["head", "body", "nothing"],
+)
+def test_a_request_that_never_ends_is_ended(world: World, beginning: bytes) -> None:
+    """Sent for as long as the service takes it, byte by byte."""
+    a, b = world.guest(A), world.guest(B)
+    with inside(a.namespace, socket.create_connection, ("169.254.169.254", 80), 0.2) as connection:
+        connection.sendall(beginning)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if beginning:
+                    connection.sendall(b"x")
+                if not connection.recv(65536):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:  # reset
+                break
+        else:
+            pytest.fail("the connection was never ended")
+    for guest, one in ((a, A), (b, B)):
+        assert http(guest.namespace, "/latest/meta-data/instance-id") == (200, one.ec2_id)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /latest HTTP/1.1\r\nX-Huge: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET /latest HTTP/1.1\r\n" + b"X-Many: a\r\n" * 1000 + b"\r\n",
+        b"\x16\x03\x01\x00\xff\x00\r\n\r\n",
+        b"GET  HTTP/1.1\r\n\r\n",
+    ],
+    ids=["path", "header", "headers", "tls", "no path"],
+)
+def test_requests_that_are_none(world: World, request_: bytes) -> None:
+    """They get a 400 without internals and no line in the log; the guest is served on."""
+    guest = world.guest(A)
+    try:
+        said = exchange(guest.namespace, request_)
+    except ConnectionResetError:  # it did not want to read it all
+        said = b""
+    assert said == b"" or b" 400 " in said.split(b"\r\n")[0]
+    assert b"Traceback" not in said
+    assert (
+        b"Error handling request" not in (world.state / "compute_agent.metadata.log").read_bytes()
+    )
+    assert http(guest.namespace, "/latest/meta-data/instance-id") == (200, A.ec2_id)
+
+
+def test_user_data_and_the_openstack_tree(world: World) -> None:
+    """R202, D57, wire notes 5.3: bytes unchanged and their types, through the firewall."""
+    data = bytes(range(256)) * 64  # 16384, the most there can be
+    one = server(1, user_data=b64encode(data).decode(), files=(WantedFile("/etc/x", "AP8="),))
+    guest = world.guest(one)
+    for path in (
+        "/latest/user-data",
+        "/2009-04-04/meta-data/user-data",
+        "/openstack/latest/user_data",
+    ):
+        assert read(guest.namespace, path) == (200, "application/octet-stream", data)
+    assert read(guest.namespace, "/openstack/content/0000")[2] == b"\x00\xff"
+    status, kind, body = read(guest.namespace, "/openstack/2012-08-10/meta_data.json")
+    assert (status, kind.partition(";")[0]) == (200, "application/json")
+    assert json.loads(body)["uuid"] == one.uuid
+    assert read(guest.namespace, "/latest/meta-data/hostname")[1] == "text/plain"
+
+
+def test_other_methods(world: World) -> None:
+    guest = world.guest(A)
+    path = "/latest/meta-data/instance-id"
+    said = exchange(guest.namespace, f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert f"Content-Length: {len(A.ec2_id)}".encode() in head
+    assert body == b""
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        said = exchange(guest.namespace, f"{method} {path} HTTP/1.0\r\n\r\n".encode())
+        assert said.startswith(b"HTTP/1.0 405 ")
+        assert b"Allow: GET, HEAD" in said
+
+
+def test_a_record_that_breaks_the_service_breaks_one_guest(world: World) -> None:
+    """Wire notes 5.1: the text of a 500; the other guest is served, and so is this one after."""
+    a, b = world.guest(A), world.guest(B)
+    record = serverdir.read(A.id)
+    assert record is not None
+    serverdir.write(replace(record, wanted=replace(A, user_data="a")))  # no Base64
+    assert http(a.namespace, "/latest/meta-data/instance-id") == (
+        500, "An unknown error has occurred. Please try your request again.",
+    )  # fmt: skip
+    assert http(b.namespace, "/latest/meta-data/instance-id") == (200, B.ec2_id)
+    serverdir.write(record)
     assert http(a.namespace, "/latest/meta-data/instance-id") == (200, A.ec2_id)
+
+
+def test_many_requests_leave_no_trace_in_the_log(world: World) -> None:
+    """Nothing a guest does at will fills the host's disk."""
+    guest = world.guest(A)
+    path = world.state / "compute_agent.metadata.log"
+    before = path.stat().st_size
+    for _ in range(50):
+        http(guest.namespace, "/latest/meta-data/instance-id")
+        http(guest.namespace, "/nothing")
+        http(world.host, "/latest", address="10.0.0.1", port=port_of(A.id))  # another's address
+    assert path.stat().st_size - before < 500  # at most the line that refusals get each minute
 
 
 def test_answers_follow_the_record_and_end_with_the_server(world: World) -> None:

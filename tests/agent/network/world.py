@@ -287,6 +287,20 @@ def listener(namespace: str, port: int, address: str = "0.0.0.0") -> socket.sock
     return inside(namespace, lambda: socket.create_server((address, port)))
 
 
+def exchange(namespace: str, request: bytes, *, seconds: float = 2.0) -> bytes:
+    """All that the metadata service says to ``request``. Raises OSError when nothing answers."""
+    return _exchange(namespace, ("169.254.169.254", 80), request, seconds)
+
+
+def _exchange(namespace: str, place: tuple[str, int], request: bytes, seconds: float) -> bytes:
+    with inside(namespace, socket.create_connection, place, seconds) as connection:
+        connection.sendall(request)
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+    return data
+
+
 def http(
     namespace: str,
     path: str,
@@ -298,12 +312,8 @@ def http(
     seconds: float = 2.0,
 ) -> tuple[int, str]:
     """Status and body of one request. Raises OSError when nothing answers."""
-    with inside(namespace, socket.create_connection, (address, port), seconds) as connection:
-        request = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n"
-        connection.sendall(request.encode())
-        data = b""
-        while chunk := connection.recv(65536):
-            data += chunk
+    request = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n"
+    data = _exchange(namespace, (address, port), request.encode(), seconds)
     head, _, body = data.partition(b"\r\n\r\n")
     return int(head.split()[1]), body.decode()
 
