@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from compute_agent.driver import HostResources
+from compute_agent.errors import HostFault
 from db.settings import settings
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -24,36 +25,59 @@ DomainType = Literal["kvm", "qemu"]
 
 
 @dataclass(frozen=True, slots=True)
+class CpuShares:
+    """Weights of guests' processors in the host's version of cgroups."""
+
+    of_one: int  # virtual processor
+    most: int
+
+    def of(self, vcpus: int) -> int:
+        """Weight of a guest."""
+        return min(self.of_one * vcpus, self.most)
+
+
+CGROUP_V1, CGROUP_V2 = (
+    CpuShares(1024, 262_144),
+    CpuShares(100, 10_000),
+)  # the kernel's default, most
+
+
+@dataclass(frozen=True, slots=True)
 class HostAbilities:
     """What the domain XML depends on, besides the server."""
 
     domain_type: DomainType
-    cpu_shares: bool  # whether libvirt finds a cgroup to set them in
+    cpu_shares: CpuShares | None  # None: libvirt finds no cgroup to set them in
     management_address: str
 
 
 def abilities() -> HostAbilities:
-    """Abilities of this host as they are now."""
-    return HostAbilities(domain_type(), has_cpu_shares(), settings().management_address)
+    """Abilities of this host as they are now. Raises HostFault."""
+    return HostAbilities(domain_type(), cpu_shares(), settings().management_address)
 
 
 def domain_type() -> DomainType:
     """KVM where it works, emulation elsewhere; the setting ``virtualization`` overrules.
 
     A device that opens is not enough: kinds without the processor's flag were seen to hang guests.
+    Raises HostFault when the setting asks for what the host does not have.
     """
     chosen = settings().virtualization
+    if chosen == "kvm" and not _opens(KVM):
+        raise HostFault(f"the setting virtualization is kvm, and {KVM} does not open here")
     if chosen != "auto":
         return chosen
     return "kvm" if _has_flag() and _opens(KVM) else "qemu"
 
 
-def has_cpu_shares() -> bool:
-    """Whether this host mounts a cgroup hierarchy that has the cpu controller."""
+def cpu_shares() -> CpuShares | None:
+    """Weights where this host mounts a cgroup hierarchy that has the cpu controller."""
     if (CGROUP / "cpu" / "cpu.shares").exists():
-        return True
+        return CGROUP_V1
     controllers = CGROUP / "cgroup.controllers"
-    return controllers.exists() and "cpu" in controllers.read_text().split()
+    if controllers.exists() and "cpu" in controllers.read_text().split():
+        return CGROUP_V2
+    return None
 
 
 def resources() -> HostResources:

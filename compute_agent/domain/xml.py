@@ -57,8 +57,8 @@ def domain_xml(
     _mark(domain, server)
     _text(domain, "memory", str(server.ram_mb), unit="MiB")
     _text(domain, "vcpu", str(server.vcpus))
-    if host.cpu_shares:
-        _text(_sub(domain, "cputune"), "shares", str(1024 * server.vcpus))
+    if host.cpu_shares is not None:
+        _text(_sub(domain, "cputune"), "shares", str(host.cpu_shares.of(server.vcpus)))
     _boot(domain, files)
     _processor(domain, host)
     _sub(domain, "clock", offset="utc")
@@ -114,17 +114,17 @@ def _devices(
     host: HostAbilities,
     vnc_password: str,
 ) -> None:
-    root = _disk(devices, files.root_disk, "vda")
+    root = _disk(devices, files.root_disk, "vda", "root")
     backing = _sub(root, "backingStore", type="file")
     _sub(backing, "format", type=server.image.disk_format)
     _sub(backing, "source", file=str(files.base))
     _sub(backing, "backingStore")
     if files.ephemeral_disk is not None:
-        _sub(_disk(devices, files.ephemeral_disk, "vdb"), "backingStore")
+        disk = _disk(devices, files.ephemeral_disk, "vdb", "ephemeral0")
+        _sub(disk, "backingStore")
     if files.config_drive is not None:
-        drive = _disk(devices, files.config_drive, CONFIG_TARGET, "raw")
+        drive = _disk(devices, files.config_drive, CONFIG_TARGET, "config-drive", "raw")
         _sub(drive, "readonly")
-        _text(drive, "serial", "config-drive")
     _sub(devices, "controller", type="usb", model="none")
     _interface(devices, server)
     _console(devices, files.console_log)
@@ -137,12 +137,16 @@ def _devices(
     _sub(_sub(devices, "memballoon", model="virtio"), "stats", period=str(BALLOON_PERIOD))
 
 
-def _disk(devices: Element, path: Path, target: str, layout: str = "qcow2") -> Element:
-    """Add a virtio disk that gives back what the guest discards."""
+def _disk(devices: Element, path: Path, target: str, serial: str, layout: str = "qcow2") -> Element:
+    """Add a virtio disk that gives back what the guest discards.
+
+    ``serial`` is a name that the guest finds it by, whatever it calls the device.
+    """
     disk = _sub(devices, "disk", type="file", device="disk")
     _sub(disk, "driver", name="qemu", type=layout, cache="writeback", discard="unmap")
     _sub(disk, "source", file=str(path))
     _sub(disk, "target", dev=target, bus="virtio")
+    _text(disk, "serial", serial)
     return disk
 
 

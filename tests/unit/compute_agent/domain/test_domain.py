@@ -31,7 +31,7 @@ SERVER = make_server()
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     monkeypatch.setenv("UNDERCAST_STATE_DIR", str(tmp_path))
     settings.cache_clear()
-    host: Any = HostAbilities("test", False, "127.0.0.1")  # type: ignore[arg-type]
+    host: Any = HostAbilities("test", None, "127.0.0.1")  # type: ignore[arg-type]
     monkeypatch.setattr(virtualization, "abilities", lambda: host)
     monkeypatch.setattr(domain_module, "_UNDEFINE", libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
     node = tmp_path / "node.xml"

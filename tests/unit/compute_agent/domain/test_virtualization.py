@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from compute_agent.domain import virtualization
+from compute_agent.errors import HostFault
 from db.settings import settings
 
 
@@ -45,6 +46,17 @@ def test_setting_overrules(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert virtualization.domain_type() == chosen
 
 
+def test_kvm_that_is_not_there_is_refused_at_once(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent says so in its log and does not register; no guest hangs."""
+    monkeypatch.setenv("UNDERCAST_VIRTUALIZATION", "kvm")
+    settings.cache_clear()
+    (host / "KVM").unlink()
+    with pytest.raises(HostFault, match="does not open"):
+        virtualization.resources()
+
+
 def test_memory_is_that_of_proc() -> None:
     assert virtualization.memory_mb() == 24105
 
@@ -58,14 +70,14 @@ def test_resources(host: Path) -> None:
 
 
 def test_shares_need_a_cgroup_with_cpu(host: Path) -> None:
-    assert not virtualization.has_cpu_shares()
+    assert virtualization.cpu_shares() is None
     (host / "CGROUP" / "cgroup.controllers").write_text("memory pids\n")
-    assert not virtualization.has_cpu_shares()
+    assert virtualization.cpu_shares() is None
     (host / "CGROUP" / "cgroup.controllers").write_text("cpuset cpu memory\n")
-    assert virtualization.has_cpu_shares()
+    assert virtualization.cpu_shares() == virtualization.CGROUP_V2
 
 
 def test_shares_in_the_first_cgroup_version(host: Path) -> None:
     (host / "CGROUP" / "cpu").mkdir()
     (host / "CGROUP" / "cpu" / "cpu.shares").touch()
-    assert virtualization.has_cpu_shares()
+    assert virtualization.cpu_shares() == virtualization.CGROUP_V1

@@ -1,12 +1,19 @@
 """The generated domain, parsed and compared."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from compute_agent.domain.virtualization import DomainType, HostAbilities
+from compute_agent.domain.virtualization import (
+    CGROUP_V1,
+    CGROUP_V2,
+    CpuShares,
+    DomainType,
+    HostAbilities,
+)
 from compute_agent.domain.xml import CMDLINE, NAMESPACE, GuestFiles, domain_xml, marked_id
 from tests.unit.compute_agent.servers import make_server
 
@@ -26,7 +33,7 @@ DIRECT = GuestFiles(
 def parsed(
     files: GuestFiles = FILES,
     domain_type: DomainType = "qemu",
-    cpu_shares: bool = True,
+    cpu_shares: CpuShares | None = CGROUP_V1,
     **changes: Any,
 ) -> ET.Element:
     host = HostAbilities(domain_type, cpu_shares, "192.168.50.11")
@@ -54,7 +61,22 @@ def test_size() -> None:
     assert (domain.findtext("memory"), attributes(domain, "memory")) == ("8192", {"unit": "MiB"})
     assert domain.findtext("vcpu") == "4"
     assert domain.findtext("cputune/shares") == "4096"
-    assert parsed(cpu_shares=False).find("cputune") is None
+    assert parsed(cpu_shares=None).find("cputune") is None
+
+
+def test_shares_grow_with_the_flavor_as_far_as_the_kernel_takes_them() -> None:
+    assert parsed(cpu_shares=CGROUP_V2, vcpus=4).findtext("cputune/shares") == "400"
+    assert parsed(cpu_shares=CGROUP_V2, vcpus=200).findtext("cputune/shares") == "10000"
+    assert parsed(cpu_shares=CGROUP_V1, vcpus=300).findtext("cputune/shares") == "262144"
+
+
+def test_r193_config_drive_is_the_last_disk_and_only_read() -> None:
+    drive = replace(DIRECT, config_drive=Path("/s/42/config.raw"))
+    disks = parsed(drive).findall("devices/disk")
+    assert [disk.findtext("serial") for disk in disks] == ["root", "ephemeral0", "config-drive"]
+    assert attributes(disks[-1], "driver")["type"] == "raw"
+    assert attributes(disks[-1], "target") == {"dev": "vdz", "bus": "virtio"}
+    assert [disk.find("readonly") is not None for disk in disks] == [False, False, True]
 
 
 def test_kernel_of_the_image_boots_directly() -> None:
