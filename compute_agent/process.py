@@ -36,10 +36,11 @@ class Limits:
     file_size: int | None = None  # bytes of the largest file that it writes
 
 
-#: For qemu-img on images that came from outside (OSSA-2016-012).
-QEMU_IMG = Limits(address_space=1024 * _MIB, cpu_seconds=60)
+#: For qemu-img on images that came from outside (OSSA-2016-012). It starts up to 64 threads, whose
+#: stacks alone may take 8 MiB each.
+QEMU_IMG = Limits(address_space=2048 * _MIB, cpu_seconds=60)
 #: For qemu-img that copies a whole disk.
-COPY = Limits(address_space=1024 * _MIB, cpu_seconds=3600)
+COPY = Limits(address_space=4096 * _MIB, cpu_seconds=3600)
 _LOOK = 1.0  # seconds between two looks whether a program is still wanted
 
 
@@ -64,7 +65,7 @@ def run(
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        env=_environment(),
         start_new_session=True,
     )
     try:
@@ -93,7 +94,7 @@ def running(argv: Sequence[str], *, end_seconds: float) -> Iterator[subprocess.P
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(
             _wrapped(argv, None), stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints,
-            text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, start_new_session=True,
+            text=True, env=_environment(), start_new_session=True,
         )  # fmt: skip
         try:
             yield process
@@ -126,6 +127,11 @@ def _watched(
             if time.monotonic() >= end:
                 raise
         still()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, in a known language; an arena of memory for each thread would exceed any limit."""
+    return {**os.environ, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
 
 def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:

@@ -15,65 +15,21 @@ Debian packages alone are no reason to build again; remove OUTDIR to get them.
 Only the standard library is used, so that any Python 3.11 can run it.
 """
 
-import hashlib
-import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from deploy.images import disk_images, guest_files, packages
-
-HERE = Path(__file__).resolve().parent
-PRODUCTS = ("mini.vmlinuz", "mini.initrd", "mini-root.qcow2", "mini-disk.qcow2")
-STAMP = "mini.stamp"
+from deploy.images.recipe import HERE, Recipe
 
 ROOT_MIB = 48
 DISK_MIB = 64
 
 
-def main(arguments: list[str]) -> int:
-    """Build into the directory named on the command line unless that is done already."""
-    if len(arguments) != 1:
-        print("usage: build-mini OUTDIR", file=sys.stderr)
-        return 2
-    target = Path(arguments[0]).resolve()
-    if is_current(target):
-        print(f"{target}: up to date")
-        return 0
-    target.mkdir(parents=True, exist_ok=True)
-    os.umask(0o022)
-    with tempfile.TemporaryDirectory(dir=target, prefix=".build-") as work:
-        build(Path(work), target)
-    return 0
-
-
-def recipe_stamp() -> str:
-    """SHA-256 of these programs and of the guest's files: path, mode and content of each."""
-    digest = hashlib.sha256()
-    for path in sorted((*HERE.glob("*.py"), *guest_files.RECIPE.rglob("*"))):
-        if path.is_dir():
-            continue
-        content = path.read_bytes()
-        executable = os.access(path, os.X_OK)
-        digest.update(f"{path.relative_to(HERE)} {executable} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def is_current(target: Path) -> bool:
-    """Whether all products are there and were made by this very recipe."""
-    stamp = target / STAMP
-    return (
-        all((target / name).is_file() for name in PRODUCTS)
-        and stamp.is_file()
-        and stamp.read_text().split()[0] == recipe_stamp()
-    )
-
-
-def build(work: Path, target: Path) -> None:
-    """Make the products in ``work`` and put them into ``target``, the stamp last."""
-    files = packages.fetch(target / "packages", [*guest_files.PACKAGES, *disk_images.GRUB_PACKAGES])
+def build(work: Path, target: Path) -> str:
+    """Make the products in ``work``; the names of the packages that they are made of."""
+    wanted = [packages.KERNEL, *guest_files.PACKAGES, *disk_images.GRUB_PACKAGES]
+    files = packages.fetch(target / "packages", wanted)
     for name in guest_files.PACKAGES:
         packages.unpack(files[name], work / "unpacked")
     for name in disk_images.GRUB_PACKAGES:
@@ -87,16 +43,16 @@ def build(work: Path, target: Path) -> None:
     guest_files.lay_out_root(root, ramdisk, work / "unpacked")
     disk_images.make_root(root, work / "mini-root.qcow2", ROOT_MIB)
     guest_files.add_boot_files(root, work / "mini.vmlinuz", work / "mini.initrd")
-    disk_images.make_disk(root, work / "grub", work / "mini-disk.qcow2", DISK_MIB)
+    disk_images.make_disk(root, work / "grub", work / "mini-disk.qcow2", DISK_MIB, "minidisk")
+    return "\n".join(sorted(path.name for path in files.values()))
 
-    (target / STAMP).unlink(missing_ok=True)
-    for name in PRODUCTS:
-        (work / name).replace(target / name)
-        print(f"{target / name}: {(target / name).stat().st_size} bytes")
-    made_of = "\n".join(sorted(path.name for path in files.values()))
-    (work / STAMP).write_text(f"{recipe_stamp()}\n{made_of}\n")
-    (work / STAMP).replace(target / STAMP)
 
+RECIPE = Recipe(
+    "mini",
+    ("mini.vmlinuz", "mini.initrd", "mini-root.qcow2", "mini-disk.qcow2"),
+    (HERE / "build_mini.py", HERE / "guest_files.py", guest_files.RECIPE),
+    build,
+)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(RECIPE.main(sys.argv[1:]))

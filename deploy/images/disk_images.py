@@ -47,15 +47,15 @@ def make_root(root: Path, product: Path, size_mib: int) -> None:
     compress(raw, product)
 
 
-def make_disk(root: Path, grub: Path, product: Path, size_mib: int) -> None:
-    """Make a disk with one active partition, and GRUB in front of it."""
+def make_disk(root: Path, grub: Path, product: Path, size_mib: int, label: str) -> None:
+    """Make a disk with one active partition, its file system's ``label``, and GRUB before it."""
     raw = product.with_suffix(".raw")
     with raw.open("wb") as disk:
         disk.truncate(size_mib * MIB)
     table = f"label: dos\nlabel-id: 0x6d696e69\n{FIRST_SECTOR},,L,*\n"
     subprocess.run(["sfdisk", "-q", raw], input=table, text=True, check=True)
     offset = FIRST_SECTOR * 512
-    make_ext4(root, raw, "minidisk", size_mib=size_mib - offset // MIB, offset=offset)
+    make_ext4(root, raw, label, size_mib=size_mib - offset // MIB, offset=offset)
     boot_code, core = grub_images(grub, raw.with_suffix(".core"))
     if len(core) > (FIRST_SECTOR - 1) * 512:
         raise SystemExit("GRUB does not fit before the partition")

@@ -13,9 +13,9 @@ KERNEL = "linux-image-cloud-amd64"  # depends on the newest kernel for virtual m
 
 
 def fetch(cache: Path, packages: Iterable[str]) -> dict[str, Path]:
-    """Download what ``cache`` lacks; returns each package's .deb file, and the kernel's."""
+    """Download what ``cache`` lacks; returns each package's .deb file by name."""
     cache.mkdir(exist_ok=True)
-    wanted = {name: name for name in packages} | {KERNEL: kernel_package(cache)}
+    wanted = {name: kernel_package(cache) if name == KERNEL else name for name in packages}
     missing = [package for package in wanted.values() if cached(cache, package) is None]
     if missing:
         with tempfile.TemporaryDirectory(dir=cache) as partial:  # complete files only in the cache
@@ -72,3 +72,8 @@ def unpack_kernel(package: Path, into: Path) -> str:
     version = next((into / "lib/modules").iterdir()).name
     run("depmod", "-b", into, version)
     return version
+
+
+def installed(root: Path) -> str:
+    """Names and versions of the packages in a root directory, a line each."""
+    return output("dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show")

@@ -4,10 +4,10 @@ import os
 import subprocess
 
 
-def run(*argv: object, cwd: str | None = None, **environment: str) -> None:
+def run(*argv: object, cwd: str | None = None, timeout: float = 300, **environment: str) -> None:
     """Run a program; it ends the build when it fails."""
     words = [str(word) for word in argv]
-    subprocess.run(words, cwd=cwd, env={**os.environ, **environment}, check=True, timeout=300)
+    subprocess.run(words, cwd=cwd, env={**os.environ, **environment}, check=True, timeout=timeout)
 
 
 def output(*argv: object) -> str:

@@ -5,36 +5,37 @@ from pathlib import Path
 
 import pytest
 
-from deploy.images import build_mini, guest_files
+from deploy.images import guest_files
+from deploy.images.build_mini import RECIPE
 from deploy.images.tools import output
 
 
 def finished(target: Path) -> Path:
     """An OUTDIR as a build leaves it."""
-    for name in build_mini.PRODUCTS:
+    for name in RECIPE.products:
         (target / name).touch()
-    (target / build_mini.STAMP).write_text(f"{build_mini.recipe_stamp()}\nlibc6.deb\n")
+    (target / RECIPE.stamp_file).write_text(f"{RECIPE.stamp()}\nlibc6.deb\n")
     return target
 
 
 def test_finished_build_is_current(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert build_mini.main([str(finished(tmp_path))]) == 0
+    assert RECIPE.main([str(finished(tmp_path))]) == 0
     assert "up to date" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [*build_mini.PRODUCTS, build_mini.STAMP])
+@pytest.mark.parametrize("name", [*RECIPE.products, RECIPE.stamp_file])
 def test_missing_file_means_building(tmp_path: Path, name: str) -> None:
     (finished(tmp_path) / name).unlink()
-    assert not build_mini.is_current(tmp_path)
+    assert not RECIPE.is_current(tmp_path)
 
 
 def test_other_recipe_means_building(tmp_path: Path) -> None:
-    (finished(tmp_path) / build_mini.STAMP).write_text("0" * 64)
-    assert not build_mini.is_current(tmp_path)
+    (finished(tmp_path) / RECIPE.stamp_file).write_text("0" * 64)
+    assert not RECIPE.is_current(tmp_path)
 
 
 def test_wrong_usage() -> None:
-    assert build_mini.main([]) == 2
+    assert RECIPE.main([]) == 2
 
 
 def test_drivers_come_after_what_they_need(tmp_path: Path) -> None:
