@@ -101,10 +101,12 @@ class Lab:
         """Run one of this machine's programs in the network of ``ctl``, ``out`` or a host."""
         return self._output(["ip", "netns", "exec", f"{self.name}-{where}", *argv], check, timeout)
 
-    def _output(self, argv: list[str], check: bool, timeout: float) -> str:
+    def _output(
+        self, argv: list[str], check: bool, timeout: float, stdin: str | None = None
+    ) -> str:
         done = subprocess.run(
             argv, cwd=REPO, env={**os.environ, "UNDERCAST_LAB": self.name}, check=False,
-            capture_output=True, text=True, timeout=timeout,
+            capture_output=True, text=True, timeout=timeout, input=stdin,
         )  # fmt: skip
         if check and done.returncode:
             raise AssertionError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -124,9 +126,9 @@ class Lab:
         where = ["--host", host] if host else []
         return self._output([sys.executable, "-m", "deploy.lab", "ctl", *where, *words], True, 120)
 
-    def undercast(self, *words: str) -> str:
+    def undercast(self, *words: str, stdin: str | None = None) -> str:
         """Say something as the lab's operator."""
-        return self._output([str(REPO / "deploy" / "undercast"), *words], True, 120)
+        return self._output([str(REPO / "deploy" / "undercast"), *words], True, 120, stdin)
 
     def inventory(self, host: str) -> dict[str, list[int]]:
         """Ids of servers of which something is on a host, by kind of thing."""

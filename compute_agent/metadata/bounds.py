@@ -8,8 +8,6 @@ have costs the service next to nothing: a reset, or a pause, and a line in the l
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from dataclasses import dataclass
 
@@ -20,9 +18,6 @@ IDLE_SECONDS = 5.0
 LINGER_SECONDS = 1.0  # for the rest of a body that nobody wants
 SEND_BUFFER = 128 * 1024  # bytes; more than the largest answer
 LOG_SECONDS = 60.0
-
-_TCP_USER_TIMEOUT = 18  # linux/tcp.h; in milliseconds
-_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
@@ -52,20 +47,3 @@ class Seldom:
             return False
         self._next = now + LOG_SECONDS
         return True
-
-
-class Refusal(asyncio.Protocol):
-    """A connection that ends as soon as it is made."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Reset it, so that nothing of it stays in the kernel."""
-        if isinstance(transport, asyncio.Transport):
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            transport.abort()
-
-
-def bound(listener: socket.socket) -> None:
-    """The connections that the socket accepts hold little and end when they do not move."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    listener.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(IDLE_SECONDS * 1000))

@@ -12,16 +12,12 @@ through all records each LOOK_SECONDS makes good whatever that may have missed.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 from dataclasses import dataclass
-from functools import partial
-
-from aiohttp import web
 
 from compute_agent import serverdir
-from compute_agent.metadata import bounds
+from compute_agent.metadata.connections import Connections, bound
 from compute_agent.metadata.guest import Guest
 from db import log
 
@@ -32,8 +28,6 @@ _BACKLOG = 64
 _IP_FREEBIND = 15  # linux/in.h
 
 _logger = log.logger(__name__)
-_QUIET = logging.getLogger("compute_agent.metadata.http")  # what guests do wrong is their affair
-_QUIET.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class _Place:
 @dataclass(slots=True)
 class _Listener:
     place: _Place
-    web_server: web.Server
+    connections: Connections
     sockets: asyncio.Server
 
 
@@ -102,33 +96,18 @@ class Service:
             return
         if old is not None:
             await self._close(server_id)
-        guest = Guest(server_id)
-        web_server = web.Server(
-            guest.respond,
-            access_log=None,
-            logger=_QUIET,
-            keepalive_timeout=bounds.IDLE_SECONDS,
-            lingering_time=bounds.LINGER_SECONDS,
-        )
+        connections = Connections(Guest(server_id))
         sockets = await asyncio.get_running_loop().create_server(
-            partial(_admit, web_server, guest), sock=_listening(place), backlog=_BACKLOG
+            connections.admit, sock=_listening(place), backlog=_BACKLOG
         )
-        self._listeners[server_id] = _Listener(place, web_server, sockets)
+        self._listeners[server_id] = _Listener(place, connections, sockets)
         _logger.info("metadata_port_open", server=server_id, port=place.port)
 
     async def _close(self, server_id: int) -> None:
         listener = self._listeners.pop(server_id)
         listener.sockets.close()
-        await listener.web_server.shutdown(CLOSE_SECONDS)
+        await listener.connections.shutdown(CLOSE_SECONDS)
         _logger.info("metadata_port_closed", server=server_id, port=listener.place.port)
-
-
-def _admit(web_server: web.Server, guest: Guest) -> asyncio.Protocol:
-    """Protocol of a new connection."""
-    if len(web_server.connections) < bounds.MOST_CONNECTIONS:
-        return web_server()
-    guest.note_crowd()
-    return bounds.Refusal()
 
 
 def _listening(place: _Place) -> socket.socket:
@@ -137,7 +116,7 @@ def _listening(place: _Place) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        bounds.bound(listener)
+        bound(listener)
         listener.bind((place.address, place.port))
     except BaseException:
         listener.close()
