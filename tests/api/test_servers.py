@@ -208,6 +208,16 @@ def test_r103_r105_d67_rename(api: Api, server: dict[str, Any]) -> None:
     assert renamed["created"] == server["created"]
     assert "adminPass" not in renamed
     assert api.put(path, body).status_code == 200  # R105
+    assert api.looked == []  # it has no host yet
+
+
+def test_r103_the_host_of_a_renamed_server_looks(
+    api: Api, server: dict[str, Any], database: Engine
+) -> None:
+    """The guest sees its name in its metadata (wire notes 5.3)."""
+    execute(database, NETWORKING)
+    assert api.put("servers/1", {"server": {"name": "new name"}}).status_code == 200
+    assert api.looked == ["cmp1"]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_empty_segments_mean_nothing(path: str) -> None:
     [
         "/2024-01-01",
         "/latest/other",
+        "/latest/metadata",  # D58
         "/latest/user-data",
         "/latest/meta-data/nothing",
         "/latest/meta-data/instance-id/more",
