@@ -15,6 +15,8 @@ from compute_agent.domain.virtualization import (
     HostAbilities,
 )
 from compute_agent.domain.xml import CMDLINE, NAMESPACE, GuestFiles, domain_xml, marked_id
+from compute_agent.metadata import ec2
+from compute_agent.metadata.nodes import find
 from tests.unit.compute_agent.servers import make_server
 
 FILES = GuestFiles(
@@ -54,6 +56,16 @@ def test_identity() -> None:
     assert mark is not None
     assert mark.attrib == {"id": "42", "generation": "3"}
     assert marked_id(ET.tostring(mark, encoding="unicode")) == 42
+
+
+def test_metadata_names_the_disks_as_the_domain_does() -> None:
+    """Wire notes 5.2: ``block-device-mapping/`` is what the guest finds."""
+    targets = [disk.attrib["dev"] for disk in parsed(DIRECT, disk_gb=1).iterfind(".//disk/target")]
+    devices = ec2.meta_data(make_server(disk_gb=1))["block-device-mapping"]
+    named = {name: answer.body.decode() for name in ("ami", "root", "ephemeral0")
+             if (answer := find(devices, name))}  # fmt: skip
+    root, ephemeral = targets
+    assert named == {"ami": root, "root": f"/dev/{root}", "ephemeral0": f"/dev/{ephemeral}"}
 
 
 def test_size() -> None:
