@@ -16,6 +16,7 @@ from compute_agent import serverdir
 from db.wanted import WantedFile, WantedServer
 from tests.agent.network.world import (
     GATEWAY_MAC,
+    Guest,
     World,
     connects,
     exchange,
@@ -152,6 +153,20 @@ def test_a_greedy_guest_does_not_harm_another(world: World) -> None:
     eventually_answers(a.namespace, A)  # though none of them was closed by the guest
     for connection in held:
         connection.close()
+
+
+def test_a_guest_that_asks_much_beside_one_that_asks_little(world: World) -> None:
+    """Every request of both is answered, also those that are made to wait."""
+    a, b = world.guest(A), world.guest(B)
+
+    def ask(guest: Guest, times: int) -> set[tuple[int, str]]:
+        return {http(guest.namespace, "/latest/meta-data/instance-id") for _ in range(times)}
+
+    with ThreadPoolExecutor(9) as pool:
+        much = [pool.submit(ask, a, 100) for _ in range(8)]
+        assert ask(b, 20) == {(200, B.ec2_id)}
+        for asked in much:
+            assert asked.result() == {(200, A.ec2_id)}
 
 
 def test_a_request_that_never_ends_is_ended(world: World) -> None:
