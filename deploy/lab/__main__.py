@@ -30,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--hypervisor", choices=["libvirt", "fake"], help="default: as before, or libvirt"
     )
+    up.add_argument(
+        "--image", action="append", choices=["debian"], default=[],
+        help="build and register this image too: debian, Debian 12 with cloud-init",
+    )  # fmt: skip
     up.add_argument("--no-server", action="store_true", help="without the demo server")
     down = verbs.add_parser("down", help="stop the lab and leave the machine clean")
     down.add_argument("--purge", action="store_true", help="remove its state too")
@@ -125,7 +129,7 @@ def _up(lab: Lab, arguments: argparse.Namespace) -> None:
     hypervisor = arguments.hypervisor or before.hypervisor
     shape = Shape(before.hosts if arguments.hosts is None else arguments.hosts, hypervisor)
     with _alone(lab):
-        up(lab, shape, first_server=not arguments.no_server)
+        up(lab, shape, first_server=not arguments.no_server, debian="debian" in arguments.image)
 
 
 def _command_in(lab: Lab, place: str, argv: list[str]) -> list[str]:

@@ -15,8 +15,11 @@ from deploy.lab.settings_files import ZONE, secret
 
 TENANT = USER = "demo"
 IMAGE = "mini"
+DEBIAN = "debian"
+DEBIAN_RAM_MB = "512"  # below, its ramdisk finds no room
 FLAVOR = "lab.tiny"  # small enough for any machine
 _BUILD_TIMEOUT = 240.0
+_DEBIAN_TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,23 @@ def build_image(lab: Lab) -> Path:
     directory = lab.state / "build"
     run(PYTHON, "-m", "deploy.images.build_mini", directory, timeout=_BUILD_TIMEOUT, cwd=REPO)
     return directory
+
+
+def build_debian(lab: Lab) -> Path:
+    """Build the Debian image; does nothing when it is up to date. Returns the disk."""
+    directory = lab.state / "build-debian"
+    run(PYTHON, "-m", "deploy.images.build_debian", directory, timeout=_DEBIAN_TIMEOUT, cwd=REPO)
+    return directory / "debian.qcow2"
+
+
+def register_debian(undercast: Operator, disk: Path) -> None:
+    """Register the Debian image unless it is there as built; servers of a former one stay."""
+    there = [image for image in undercast("image", "list") if image["name"] == DEBIAN]
+    if any(image["checksum"] == _sha256(disk) for image in there):
+        return
+    for image in there:
+        undercast("image", "delete", str(image["id"]))
+    undercast("image", "register", str(disk), "--name", DEBIAN, "--min-ram", DEBIAN_RAM_MB)
 
 
 def register_image(undercast: Operator, directory: Path) -> None:

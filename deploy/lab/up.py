@@ -31,7 +31,7 @@ from deploy.lab.progress import console, stage, wait
 _READY_SECONDS = 60.0
 
 
-def up(lab: Lab, shape: Shape, *, first_server: bool) -> None:
+def up(lab: Lab, shape: Shape, *, first_server: bool, debian: bool) -> None:
     """Bring the lab up. Raises LabError, and can be run again, whenever a stage fails."""
     hosts = lab.hosts(shape.real_hosts)
     with stage("Settings, certificates, database cluster"):
@@ -53,6 +53,9 @@ def up(lab: Lab, shape: Shape, *, first_server: bool) -> None:
             client = cloud.furnish(lab, undercast)
         with stage("Test image"):
             cloud.register_image(undercast, image.result())
+        if debian:
+            with stage("Debian image (built from packages; the first time takes some minutes)"):
+                cloud.register_debian(undercast, cloud.build_debian(lab))
         with stage(f"API at {lab.public_url}"):
             wait_for_api(lab)
         with stage(f"{shape.hosts} hosts are alive"):

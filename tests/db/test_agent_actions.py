@@ -19,6 +19,7 @@ from sqlalchemy import text
 from compute_agent.__main__ import plans
 from compute_agent.driver import PowerState, Still
 from compute_agent.fake import FakeDriver
+from compute_agent.guest_files import Injected
 from compute_agent.reconcile import Reconciler
 from db.operations.errors import HostFault
 from db.operations.runner import Runner
@@ -80,8 +81,9 @@ class Host(FakeDriver):
     def fetch_images(self, server: WantedServer) -> None:
         self._do("fetch_images")
 
-    def rebuild_disks(self, server: WantedServer) -> None:
+    def rebuild_disks(self, server: WantedServer) -> Injected:
         self._do("rebuild_disks")
+        return Injected(("/meta.js",), ("/etc (a directory)",))
 
     def spawn(self, server: WantedServer) -> None:
         self._do("spawn")
@@ -463,7 +465,12 @@ def test_the_timeline_tells_it(world: World, agent: Agent) -> None:
         ("rebuild", "rebuilding", "Rebuild accepted"),
         ("rebuild", "rebuilding", "Image is here"),
         ("rebuild", "powering_off", "Guest is off"),
-        ("rebuild", "block_device_mapping", "New disks ready"),
+        (
+            "rebuild",
+            "block_device_mapping",
+            "New disks ready; put into the guest: /meta.js;"
+            " not put into the guest: /etc (a directory)",
+        ),
         ("rebuild", "spawning", "Running"),
         ("snapshot", "image_snapshot", f"Image {made} accepted"),
         ("snapshot", "image_snapshot", "Disk copied"),
