@@ -13,6 +13,10 @@ _INSERT = text("""
     VALUES (:name, :compute_url, :root_gb, :domain)
     ON CONFLICT DO NOTHING RETURNING id
 """)
+_CHANGE = text("""
+    UPDATE zones SET root_gb = coalesce(:root_gb, root_gb),
+           hostname_domain = coalesce(:domain, hostname_domain) WHERE name = :name
+""")
 _COLUMNS = """
     SELECT z.id, z.name, z.compute_url, z.root_gb, z.hostname_domain,
            (SELECT count(*) FROM hosts h WHERE h.zone_id = z.id) AS hosts,
@@ -52,6 +56,12 @@ def create(
         return False
     tenants.activate_in_zone(conn, zone_id)
     return True
+
+
+def change(conn: Connection, name: str, *, root_gb: int | None, domain: str | None) -> bool:
+    """Change what is given (None: as it is); False when there is no such zone."""
+    values = {"name": name, "root_gb": root_gb, "domain": domain}
+    return bool(conn.execute(_CHANGE, values).rowcount)
 
 
 def find(conn: Connection, name: str) -> ZoneSummary | None:

@@ -10,7 +10,7 @@ import typer
 from db.queries import zones
 from deploy.cli.checks import name_argument
 from deploy.cli.database import transaction
-from deploy.cli.errors import Refused
+from deploy.cli.errors import NotFound, Refused
 from deploy.cli.output import Columns, ExistingOption, Format, FormatOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,8 +38,8 @@ def _url(text: str | None) -> str | None:
     return text
 
 
-def _domain(text: str) -> str:
-    if not _DOMAIN.fullmatch(text):
+def _domain(text: str | None) -> str | None:
+    if text is not None and not _DOMAIN.fullmatch(text):
         raise typer.BadParameter("lower case letters, digits, dashes and dots")
     return text
 
@@ -66,6 +66,26 @@ def create(
         found = zones.find(conn, name)
         if not made and (found is None or not if_missing):
             raise Refused(f"There is a zone of the name {name} or of that URL already.")
+    show_one(found, _COLUMNS, format)
+
+
+@app.command("set")
+def set_zone(
+    name: Annotated[str, name_argument("Name of the zone.")],
+    root_gb: Annotated[
+        int | None,
+        typer.Option(min=0, max=65536, help="Size of new root disks; 0: as large as the image."),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(callback=_domain, help="Domain of servers' host names.")
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Change what a zone gives to servers; disks that are there keep their size."""
+    with transaction() as conn:
+        if not zones.change(conn, name, root_gb=root_gb, domain=domain):
+            raise NotFound(f"There is no zone {name}; see `undercast zone list`.")
+        found = zones.find(conn, name)
     show_one(found, _COLUMNS, format)
 
 

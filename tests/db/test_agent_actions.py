@@ -446,6 +446,11 @@ class TestOverdue:
         assert world.one("SELECT status FROM images ORDER BY id DESC LIMIT 1") == "ERROR"
 
 
+REBUILT = (
+    "New disks ready; put into the guest: /meta.js; not put into the guest: /etc (a directory)"
+)
+
+
 def test_the_timeline_tells_it(world: World, agent: Agent) -> None:
     server_id = active(world)
     for job in (
@@ -468,8 +473,7 @@ def test_the_timeline_tells_it(world: World, agent: Agent) -> None:
         (
             "rebuild",
             "block_device_mapping",
-            "New disks ready; put into the guest: /meta.js;"
-            " not put into the guest: /etc (a directory)",
+            REBUILT,
         ),
         ("rebuild", "spawning", "Running"),
         ("snapshot", "image_snapshot", f"Image {made} accepted"),

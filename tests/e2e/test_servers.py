@@ -42,14 +42,14 @@ def ssh(lab: Lab, server: dict[str, Any], command: str) -> str:
     return ssh_to(lab, host_of(lab, server), addresses(server)[0], command)
 
 
-def ssh_to(lab: Lab, host: str, address: str, command: str) -> str:
+def ssh_to(lab: Lab, host: str, address: str, command: str, user: str = "root") -> str:
     """Run a command in the guest at ``address`` of ``host``. Raises AssertionError."""
     options = {
         "BatchMode": "yes", "StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null",
         "LogLevel": "ERROR", "ConnectTimeout": "5",
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    guest = f"root@{address}"
+    guest = f"{user}@{address}"
     return lab.beside(host, "ssh", "-i", str(lab.key), *words, guest, command, timeout=30).strip()
 
 

@@ -172,6 +172,13 @@ class TestZones:
         undercast.refused(1, "zone", "create", "az-2")
         assert undercast.json("zone", "create", "az-2", "--if-missing") == made
 
+    def test_a_zone_is_changed(self, undercast: Undercast) -> None:
+        undercast.json("zone", "create", "az-2", "--domain", "az2.example")
+        changed = undercast.json("zone", "set", "az-2", "--root-gb", 10)
+        assert (changed["root_gb"], changed["hostname_domain"]) == (10, "az2.example")
+        assert undercast.json("zone", "set", "az-2", "--domain", "x")["root_gb"] == 10
+        assert "undercast zone list" in undercast.refused(3, "zone", "set", "nowhere")
+
     @pytest.mark.parametrize(
         "words",
         [["--compute-url", "ftp://x"], ["--compute-url", "http://x/path"], ["--domain", "a\nb"],
