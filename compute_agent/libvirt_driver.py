@@ -30,10 +30,11 @@ class LibvirtDriver:
         disks.empty_trash()
 
     def prepare_host(self, wanted: WantedNetwork | None) -> None:
-        """Bridge and base rules when the zone has a network; libvirtd answers."""
+        """Bridge and base rules when the zone has a network; libvirtd answers; the cache fits."""
         if wanted is not None:
             network.prepare_host(wanted)
         self._domains.known_ids()
+        self._cache.room.tidy()
 
     def resources(self) -> HostResources:
         """Totals of the machine."""

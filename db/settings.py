@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("/var/lib/undercast/compute"), description="Servers' disks, image cache, lock file."
     )
+    image_cache_gb: int = Field(
+        0, ge=0, description="Most that the image cache takes, GB; 0: a quarter of its disk."
+    )
+    image_cache_tenant_share: float = Field(
+        0.5, gt=0, le=1, description="Part of it that private images of one tenant may take."
+    )
     config_drive_layout: Literal["1", "both"] = Field(
         "1", description="Layout of config drives: '1', or 'both' 1 and that of OpenStack 2012.2."
     )

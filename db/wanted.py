@@ -21,6 +21,7 @@ class WantedImage:
     disk_format: str  # "raw" or "qcow2"; kernels and ramdisks are "raw"
     size: int  # bytes of the file
     virtual_size: int  # bytes of the disk that a guest sees
+    owner: str | None = None  # tenant of a private image
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ Guarantees:
   SHA-256, format and virtual size were found to be as recorded, and it is read-only.
 - A broken transfer goes on where it stopped, also after a restart of the agent; the part file is
   kept and its bytes count for nothing until the whole is checked.
-- Never more bytes than the record says are written, whatever the sender does.
+- Never more bytes than the record says are written, whatever the sender does, and never more in
+  all than there is room for (``disks.room``).
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from pathlib import Path
 import httpx
 
 from compute_agent.disks import places
+from compute_agent.disks.room import Room, keep_owner
 from compute_agent.errors import Fatal, HostFault, Retry
 from db import log
 from db.image_format import ImageRefusedError, inspect_image
@@ -39,9 +42,10 @@ _logger = log.logger(__name__)
 class ImageCache:
     """The cache in ``directory``, filled from the controller's internal interface."""
 
-    def __init__(self, directory: Path, url: str, secret: str) -> None:
+    def __init__(self, directory: Path, url: str, secret: str, room: Room) -> None:
         """``url`` is that of the images' collection; ``secret`` the interface's bearer secret."""
         self._directory = directory
+        self.room = room
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"}
 
@@ -53,6 +57,7 @@ class ImageCache:
             places.images_directory(),
             f"http://{config.internal_address}:{config.internal_port}/internal/images",
             config.internal_secret.get_secret_value(),
+            Room.from_settings(),
         )
 
     def path(self, image: WantedImage) -> Path:
@@ -68,24 +73,27 @@ class ImageCache:
         bytes that came are not those of the checksum, Fatal when they are not a usable image.
         """
         path = self.path(image)
-        if path.exists():
+        if _used(path):
             return path
         places.make_passable(self._directory)
         with self._sole(path):
-            if not path.exists():
-                self._bring(image, path)
+            if not _used(path):
+                with self.room.reserved(image):
+                    self._bring(image, path)
         return path
 
     @contextmanager
     def _sole(self, path: Path) -> Iterator[None]:
         """Hold the lock of one image. Every call opens the file anew, so threads exclude too."""
-        deadline = time.monotonic() + _LOCK_WAIT
-        with path.with_suffix(".lock").open("w") as lock:
-            while not _locked(lock.fileno()):
-                if time.monotonic() > deadline:
-                    raise Retry(f"image {path.name} is still being fetched")
-                time.sleep(0.05)
-            yield
+        deadline, place = time.monotonic() + _LOCK_WAIT, path.with_suffix(".lock")
+        while True:
+            with place.open("w") as lock:
+                if _locked(lock.fileno(), place):
+                    yield
+                    return
+            if time.monotonic() > deadline:
+                raise Retry(f"image {path.name} is still being fetched")
+            time.sleep(0.05)
 
     def _bring(self, image: WantedImage, path: Path) -> None:
         part = path.with_suffix(".part")
@@ -94,7 +102,9 @@ class ImageCache:
             self._transfer(image, part)
             _check(image, part)
             part.chmod(0o444)
+            keep_owner(path, image.owner)
             places.publish(part, path)
+            _used(path)
         except OSError as error:
             raise HostFault(f"cannot keep image {image.checksum}: {error}") from error
         seconds = round(time.monotonic() - started, 2)
@@ -134,12 +144,22 @@ class ImageCache:
             raise httpx.RemoteProtocolError("fewer bytes than the image has")
 
 
-def _locked(descriptor: int) -> bool:
+def _used(path: Path) -> bool:
+    """Note that a cached file is used now, and whether it is there."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        os.utime(path)
+    except FileNotFoundError:
         return False
     return True
+
+
+def _locked(descriptor: int, place: Path) -> bool:
+    """Whether the file is locked now, and is still the one at its place."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), place.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _check_answer(answer: httpx.Response, image: WantedImage, part: Path) -> None:

@@ -53,7 +53,8 @@ _NOTE = text("""
 """)
 
 _IMAGE = """(SELECT jsonb_build_object('id', {i}.id, 'checksum', {i}.checksum,
-    'disk_format', {i}.disk_format, 'size', {i}.size, 'virtual_size', {i}.virtual_size)
+    'disk_format', {i}.disk_format, 'size', {i}.size, 'virtual_size', {i}.virtual_size,
+    'owner', {i}.tenant_id)
     WHERE {i}.id IS NOT NULL)"""
 _WANTED = f"""
     SELECT s.id, s.uuid::text AS uuid, s.tenant_id, s.generation, s.name, s.hostname,

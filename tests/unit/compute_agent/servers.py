@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from compute_agent.disks.room import Room
 from db.wanted import WantedImage, WantedNetwork, WantedServer
 
 IMAGE = WantedImage(
@@ -56,3 +57,8 @@ def make_image(path: Path, layout: str) -> WantedImage:
     facts = json.loads(subprocess.check_output(words, timeout=30))
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     return WantedImage(8, checksum, layout, path.stat().st_size, facts["virtual-size"])
+
+
+def roomy(directory: Path) -> Room:
+    """Room for more than any test needs."""
+    return Room(directory, 1 << 40, 1 << 40, set)

@@ -14,6 +14,7 @@ from compute_agent.disks import cache as cache_module
 from compute_agent.disks.cache import ImageCache
 from compute_agent.errors import Fatal, HostFault, Retry
 from db.wanted import WantedImage
+from tests.unit.compute_agent.servers import roomy
 
 CONTENT = b"undercast" * 50_000
 SECRET = "internal"
@@ -73,7 +74,12 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def cache(tmp_path: Path, store: Store) -> ImageCache:
-    return ImageCache(tmp_path / "images", f"http://127.0.0.1:{store.port}/images", SECRET)
+    return ImageCache(
+        tmp_path / "images",
+        f"http://127.0.0.1:{store.port}/images",
+        SECRET,
+        roomy(tmp_path / "images"),
+    )
 
 
 IMAGE = WantedImage(
@@ -166,7 +172,9 @@ def test_answers_without_bytes(
 
 
 def test_controller_away_is_retried(tmp_path: Path) -> None:
-    cache = ImageCache(tmp_path / "images", "http://127.0.0.1:1/images", SECRET)
+    cache = ImageCache(
+        tmp_path / "images", "http://127.0.0.1:1/images", SECRET, roomy(tmp_path / "images")
+    )
     with pytest.raises(Retry):
         cache.fetch(IMAGE)
 

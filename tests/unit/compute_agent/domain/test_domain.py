@@ -17,7 +17,7 @@ from compute_agent.domain.virtualization import HostAbilities
 from compute_agent.driver import PowerState
 from compute_agent.errors import HostFault, Retry
 from db.settings import settings
-from tests.unit.compute_agent.servers import make_server
+from tests.unit.compute_agent.servers import make_server, roomy
 
 NODE = """<node>
   <domain type="test">
@@ -44,7 +44,9 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Conn
 
 @pytest.fixture
 def domains(connection: Connection, tmp_path: Path) -> Domains:
-    return Domains(connection, ImageCache(tmp_path / "images", "http://127.0.0.1:1", "secret"))
+    return Domains(
+        connection, ImageCache(tmp_path / "images", "http://127.0.0.1:1", "secret", roomy(tmp_path))
+    )
 
 
 def names(connection: Connection) -> set[str]:
