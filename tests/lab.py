@@ -130,10 +130,6 @@ class Lab:
         """Say something as the lab's operator."""
         return self._output([str(REPO / "deploy" / "undercast"), *words], True, 120, stdin)
 
-    def deploy(self, program: str, *words: str) -> str:
-        """Run ``deploy/up`` or its like for this lab."""
-        return self._output([str(REPO / "deploy" / program), *words], True, 1800)
-
     def inventory(self, host: str) -> dict[str, list[int]]:
         """Ids of servers of which something is on a host, by kind of thing."""
         script = REPO / "tests" / "host_inventory.py"
