@@ -51,7 +51,7 @@ def install(root: Path, early: Path) -> None:
         shutil.copytree(OVERLAY / name, early / name)
     options = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
     run(
-        "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
+        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
         f"--include={','.join(PACKAGES)}", "--dpkgopt=force-confold", *options,
         f"--essential-hook=copy-in {early}/etc /", "bookworm", root,
         timeout=900,
