@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     fake_hosts: int = Field(10, ge=1, description="Hosts that one agent plays when fake.")
     libvirt_uri: str = Field("qemu:///system", description="libvirt connection of the agent.")
     libvirt_user: str = Field("libvirt-qemu", description="Unix user that qemu runs as.")
+    injection_user: str = Field(
+        "daemon", description="Unix user, owner of nothing, who reads guests' file systems."
+    )
     virtualization: Literal["auto", "kvm", "qemu"] = Field(
         "auto", description="'auto' takes KVM only where the CPU has it and /dev/kvm opens."
     )

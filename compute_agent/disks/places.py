@@ -55,7 +55,12 @@ def make_passable(directory: Path) -> Path:
 
 
 def give_to_qemu(path: Path, mode: int = 0o600) -> None:
-    """Let qemu open the file for writing. Only root can; elsewhere the owner is qemu's anyway.
+    """Let qemu open the file for writing. Raises HostFault when the host has no such user."""
+    give(path, settings().libvirt_user, mode)
+
+
+def give(path: Path, user: str, mode: int) -> None:
+    """Make the file a user's. Only root can; elsewhere the owner is that user's anyway.
 
     Raises HostFault when the host has no such user.
     """
@@ -63,10 +68,10 @@ def give_to_qemu(path: Path, mode: int = 0o600) -> None:
     if os.geteuid() != 0:
         return
     try:
-        user = pwd.getpwnam(settings().libvirt_user)
+        found = pwd.getpwnam(user)
     except KeyError:
-        raise HostFault(f"the host has no user {settings().libvirt_user}") from None
-    os.chown(path, user.pw_uid, user.pw_gid)
+        raise HostFault(f"the host has no user {user}") from None
+    os.chown(path, found.pw_uid, found.pw_gid)
 
 
 @contextmanager

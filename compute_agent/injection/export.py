@@ -33,7 +33,7 @@ class Export:
 
     def give(self, path: Path, mode: int) -> None:
         """Let those programs open a file of ``room`` that root made."""
-        places.give_to_qemu(path, mode)
+        places.give(path, settings().injection_user, mode)
 
     def run(self, *argv: str, largest_file: int | None = None) -> str:
         """Output of a program that may open ``disk`` and what is in ``room``.
@@ -42,7 +42,7 @@ class Export:
         """
         enter = [f"--{kind}=/proc/{self.pid}/ns/{file}" for kind, file in _NAMESPACES]
         limits = Limits(512 * _MIB, cpu_seconds=30, file_size=largest_file)
-        argv = ("nsenter", *enter, "--", *_as_qemu("--no-new-privs"), *argv)
+        argv = ("nsenter", *enter, "--", *_unprivileged("--no-new-privs"), *argv)
         return process.run(argv, timeout=_TIMEOUT, limits=limits)
 
 
@@ -53,6 +53,7 @@ _NAMESPACES = (("mount", "mnt"), ("net", "net"))
 def exported(disk: Path, base: Path, base_format: str) -> Iterator[Export]:
     """Export a qcow2 disk that lies on ``base``; afterwards all changes are in the disk.
 
+    The disk is then the unprivileged user's, not yet qemu's.
     Raises HostFault when that cannot be, for instance without /dev/fuse.
     """
     if os.geteuid() != 0:
@@ -60,17 +61,17 @@ def exported(disk: Path, base: Path, base_format: str) -> Iterator[Export]:
     with places.scratch(disk.parent, _ROOM) as room:
         mountpoint = room / "disk"
         mountpoint.touch()
-        for path in (mountpoint, room):
-            places.give_to_qemu(path, 0o700)
-        argv = ["unshare", "--mount", "--propagation", "private", "--net", "--", *_as_qemu()]
+        for path, mode in ((disk, 0o600), (mountpoint, 0o600), (room, 0o700)):
+            places.give(path, settings().injection_user, mode)
+        argv = ["unshare", "--mount", "--propagation", "private", "--net", "--", *_unprivileged()]
         argv += _daemon(disk, base, base_format, mountpoint)
         with process.running(argv, end_seconds=_TIMEOUT) as daemon:
             _await_mount(daemon, mountpoint)
             yield Export(mountpoint, room, daemon.pid)
 
 
-def _as_qemu(*more: str) -> list[str]:
-    user = pwd.getpwnam(settings().libvirt_user)
+def _unprivileged(*more: str) -> list[str]:
+    user = pwd.getpwnam(settings().injection_user)
     who = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     return ["setpriv", *who, "--inh-caps=-all", "--pdeathsig", "KILL", *more, "--"]
 
