@@ -5,6 +5,7 @@ Read, strongest first, from environment variables ``UNDERCAST_<NAME>`` and from 
 below in lower case. Secrets are ``SecretStr`` and never print.
 """
 
+import json
 import os
 import socket
 from functools import lru_cache
@@ -28,7 +29,9 @@ DEFAULT_CONFIG = "/etc/undercast/undercast.toml"
 class Settings(BaseSettings):
     """One instance per process, from :func:`settings`."""
 
-    model_config = SettingsConfigDict(env_prefix="UNDERCAST_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="UNDERCAST_", extra="ignore", hide_input_in_errors=True
+    )
 
     # Where the truth and the hints are
     database_url: SecretStr = Field(
@@ -80,8 +83,19 @@ class Settings(BaseSettings):
         " Fields: db/rates.py. A tenant's own values: `undercast limit`.",
     )
     v2_alias: bool = Field(True, description="Serve /v2 beside /v1.1 (D76).")
-    image_store: Path = Field(
-        Path("/var/lib/undercast/images"), description="Directory of the controller's image bytes."
+    image_store: str = Field(
+        "/var/lib/undercast/images",
+        description="Where the bytes of images lie: a directory of the controller, or a URL that"
+        " fsspec knows, as s3://bucket/prefix.",
+    )
+    image_store_options: SecretStr = Field(
+        SecretStr("{}"),
+        description="What that store wants to be told: a table, in the environment JSON. For S3:"
+        " key, secret, endpoint_url.",
+    )
+    image_staging: Path = Field(
+        Path("/var/lib/undercast/staging"),
+        description="Directory in which bytes wait on their way to a store that is a URL.",
     )
     largest_upload_gb: int = Field(
         1024, ge=1, description="Largest file that a host may bring into the image store, GB."
@@ -160,6 +174,28 @@ class Settings(BaseSettings):
         None,
         description="Tests only: a file <kind>.<step>.<before|after|twice> in it is one fault.",
     )
+
+    @field_validator("image_store")
+    @classmethod
+    def _somewhere(cls, value: str) -> str:
+        if not value.startswith("/") and "://" not in value:
+            raise ValueError("an absolute path or a URL")
+        return value
+
+    @field_validator("image_store_options", mode="before")
+    @classmethod
+    def _table(cls, value: object) -> object:
+        """JSON of a table, whichever of the two was given."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = None
+        if isinstance(value, SecretStr):
+            return value
+        if not isinstance(value, dict):
+            raise ValueError("a table of options, in the environment JSON")  # noqa: TRY004
+        return SecretStr(json.dumps(value))
 
     @field_validator("secret_key")
     @classmethod

@@ -5,20 +5,16 @@ secret of the settings.
 """
 
 import hmac
-import os
 import re
-import stat
-from pathlib import Path
 
-import anyio.to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from api.auth import refused
 from api.database import read
 from api.faults import NotFound
-from api.internal import upload
+from api.internal import stored, upload
 from db.queries import identity
 from db.settings import settings
 
@@ -34,26 +30,13 @@ def _check_secret(request: Request) -> None:
         raise refused()
 
 
-def _stat(path: Path) -> os.stat_result | None:
-    """Status of a regular file; None when there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found if stat.S_ISREG(found.st_mode) else None
-
-
 @router.api_route("/images/{checksum}", methods=["GET", "HEAD"])
 async def get_image(request: Request, checksum: str) -> Response:
     """Bytes of the image of a SHA-256, whole or a Range of them."""
     _check_secret(request)
     if not _CHECKSUM.fullmatch(checksum):
         raise NotFound
-    path = settings().image_store / checksum
-    found = await anyio.to_thread.run_sync(_stat, path)
-    if found is None:
-        raise NotFound
-    return FileResponse(path, stat_result=found, media_type="application/octet-stream")
+    return await stored.answer(checksum, request.method, request.headers.get("range"))
 
 
 @router.put("/images/{checksum}")

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 import anyio.to_thread
-from sqlalchemy import Connection
 
-from api.database import write
 from api.faults import BadRequest, BodyTooLarge, ServiceUnavailable
-from db import image_store, log
+from api.internal.stored import asked, opened
+from db import log
+from db.engine import async_engine
 from db.image_format import ImageRefusedError, inspect_image
+from db.image_store import INCOMING, Store
 from db.queries import images_admin
 from db.settings import settings
 
 _GB = 1 << 30
 _CHUNK = 1 << 20  # bytes that are hashed and written at once
+_ATTEMPTS = 3  # to name what somebody else removes meanwhile
 
 _logger = log.logger(__name__)
 
@@ -41,30 +43,42 @@ def declared_size(header: str | None) -> int:
 async def keep(stream: AsyncIterator[bytes], checksum: str, size: int) -> int:
     """Store what ``stream`` brings under ``checksum``; the disk's size as a guest sees it.
 
-    Raises BadRequest when it is not what was said, ServiceUnavailable when it cannot fit.
+    Raises BadRequest when it is not what was said, ServiceUnavailable when it cannot fit or the
+    store is away.
     """
-    store = settings().image_store
-    path, file = await anyio.to_thread.run_sync(_begin, store, size)
+    store = opened()
+    path, file = await anyio.to_thread.run_sync(_begin, store.incoming, size)
     try:
         found = await _receive(stream, file, size)
         if found != checksum:
             raise BadRequest(f"The bytes have the checksum {found}.")
         virtual_size = await anyio.to_thread.run_sync(_inspect, path)
-        await write(_place, path, checksum, store)
+        await _store(store, path, checksum)
     finally:
         await anyio.to_thread.run_sync(_end, path, file)
     _logger.info("image stored", checksum=checksum, bytes=size)
     return virtual_size
 
 
-def _begin(store: Path, size: int) -> tuple[Path, BinaryIO]:
-    """A new file beside the store's. Raises ServiceUnavailable when ``size`` does not fit."""
-    store.mkdir(mode=0o750, parents=True, exist_ok=True)
-    free = shutil.disk_usage(store).free
+async def _store(store: Store, path: Path, checksum: str) -> None:
+    """Bring the bytes, then name them while nobody removes any of that name."""
+    for _ in range(_ATTEMPTS):
+        await asked(store.bring, path, checksum)
+        async with async_engine().begin() as conn:
+            await conn.run_sync(images_admin.lock_bytes, checksum)
+            if await asked(store.place, path, checksum):
+                return
+    raise ServiceUnavailable
+
+
+def _begin(directory: Path, size: int) -> tuple[Path, BinaryIO]:
+    """A file that has no name yet. Raises ServiceUnavailable when ``size`` does not fit."""
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
     if free < size:
-        _logger.error("image store is full", wanted=size, free=free)
+        _logger.error("no room for an image", directory=str(directory), wanted=size, free=free)
         raise ServiceUnavailable
-    descriptor, name = tempfile.mkstemp(prefix=image_store.INCOMING, dir=store)
+    descriptor, name = tempfile.mkstemp(prefix=INCOMING, dir=directory)
     os.fchmod(descriptor, 0o640)
     return Path(name), os.fdopen(descriptor, "wb")
 
@@ -101,12 +115,6 @@ def _inspect(path: Path) -> int:
         return inspect_image(path, "qcow2").virtual_size
     except ImageRefusedError as error:
         raise BadRequest(f"The image is refused: {error}.") from None
-
-
-def _place(conn: Connection, path: Path, checksum: str, store: Path) -> None:
-    """Name the file while nobody removes one of its name."""
-    images_admin.lock_bytes(conn, checksum)
-    image_store.place(path, checksum, store)
 
 
 def _end(path: Path, file: BinaryIO) -> None:

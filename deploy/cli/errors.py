@@ -55,6 +55,8 @@ def _translated(error: Exception) -> CommandError:
         return _of_database(error)
     if module.startswith("pydantic"):
         return Refused(f"The settings are wrong: {_of_settings(error)}")
+    if module == "db.image_store.errors":
+        return Refused(f"{error} Settings: image_store, image_store_options.")
     if isinstance(error, OSError):
         return Refused(str(error))
     raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -11,10 +12,10 @@ import typer
 from sqlalchemy import Connection
 
 from db import image_store
+from db.image_store import Store, StoreAway
 from db.queries import images_admin
 from db.queries.images_admin import NewImage, StillUsed
 from db.queries.zones import ZoneSummary
-from db.settings import settings
 from deploy.cli import database, store
 from deploy.cli.checks import name_checked
 from deploy.cli.database import ZoneOption
@@ -23,6 +24,7 @@ from deploy.cli.output import Columns, Format, FormatOption, show_list, show_one
 
 app = typer.Typer(no_args_is_help=True)
 GB = 2**30
+_ATTEMPTS = 3  # to name bytes that somebody else removes meanwhile
 _COLUMNS: Columns = {
     "id": "id",
     "name": "name",
@@ -105,7 +107,8 @@ def register(
         place = database.zone(conn, zone)
         _check_part(conn, place, kernel, Kind.kernel)
         _check_part(conn, place, ramdisk, Kind.ramdisk)
-    with store.copied(file, settings().image_store) as incoming:
+    where = image_store.store()
+    with store.copied(file, where.incoming) as incoming:
         declared = "raw" if kind is not Kind.machine else disk_format
         facts = store.inspected(incoming, declared)
         _check_size(place, kind, facts.virtual_size)
@@ -118,7 +121,7 @@ def register(
             min_disk_gb=min_disk, min_ram_mb=min_ram, kernel_id=kernel, ramdisk_id=ramdisk,
             system=system, properties=given,
         )  # fmt: skip
-        image_id = keep(incoming, new)
+        image_id = keep(incoming, new, where)
     with database.transaction() as conn:
         found = images_admin.find(conn, image_id)
     show_one(found, _DETAILS, format)
@@ -148,24 +151,30 @@ def delete(
     if found is None or checksum is None:
         raise NotFound(f"There is no image {image}.")
     if checksum:
-        drop_unneeded(checksum)
+        try:
+            drop_unneeded(checksum, image_store.store())
+        except StoreAway as error:
+            print(f"undercast: {error} The bytes go later.", file=sys.stderr)
     show_one(found, _DETAILS, format)
 
 
-def keep(incoming: store.Incoming, new: NewImage) -> int:
+def keep(incoming: store.Incoming, new: NewImage, where: Store) -> int:
     """The bytes are stored under their checksum, and the image is there; returns its id."""
-    with database.transaction() as conn:
-        images_admin.lock_bytes(conn, incoming.checksum)
-        image_store.place(incoming.path, incoming.checksum, settings().image_store)
-        return images_admin.register(conn, new)
+    for _ in range(_ATTEMPTS):
+        store.bring(incoming, where)
+        with database.transaction() as conn:
+            images_admin.lock_bytes(conn, incoming.checksum)
+            if where.place(incoming.path, incoming.checksum):
+                return images_admin.register(conn, new)
+    raise Refused("Somebody deletes the same bytes again and again; try once more.")
 
 
-def drop_unneeded(checksum: str) -> None:
+def drop_unneeded(checksum: str, where: Store) -> None:
     """The bytes are gone unless an image or a live server needs them."""
     with database.transaction() as conn:
         images_admin.lock_bytes(conn, checksum)
         if images_admin.unneeded(conn, [checksum]):
-            (settings().image_store / checksum).unlink(missing_ok=True)
+            where.remove(checksum)
 
 
 def system_items(kind: Kind, *, has_kernel: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Files come from the operator to the image store: copied beside its files, and inspected.
+"""Files come from the operator to the image store: copied, inspected, brought to where it lies.
 
 What was copied and then refused, or interrupted, is removed.
 """
@@ -26,8 +26,9 @@ from rich.progress import (
 )
 
 from db.image_format import ImageFacts, ImageRefusedError, inspect_image
-from db.image_store import INCOMING
+from db.image_store import INCOMING, Store
 from deploy.cli.errors import Refused
+from deploy.cli.output import size
 
 _CHUNK = 1 << 20
 _QCOW2_MAGIC = b"QFI\xfb"
@@ -35,7 +36,7 @@ _QCOW2_MAGIC = b"QFI\xfb"
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A file in the store's directory that has no name yet."""
+    """A file of the store's that has no name yet."""
 
     path: Path
     checksum: str  # SHA-256, hex
@@ -43,21 +44,23 @@ class Incoming:
 
 
 @contextmanager
-def copied(source: str, store: Path) -> Iterator[Incoming]:
-    """A copy of a file, or of stdin for "-", beside the store's files; removed at the end.
+def copied(source: str, directory: Path) -> Iterator[Incoming]:
+    """A copy of a file, or of stdin for "-", in the store's directory; removed at the end.
 
     Raises Refused when it is empty or cannot fit; OSError.
     """
-    store.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with _opened(source) as (stream, size):
-        free = shutil.disk_usage(store).free
-        if size is not None and size > free:
-            raise Refused(f"{source} has {size} bytes and {store} has room for {free}.")
-        descriptor, name = tempfile.mkstemp(prefix=INCOMING, dir=store)
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with _opened(source) as (stream, expected):
+        free = shutil.disk_usage(directory).free
+        if expected is not None and expected > free:
+            raise Refused(
+                f"{source} has {size(expected)} and {directory} has room for {size(free)}."
+            )
+        descriptor, name = tempfile.mkstemp(prefix=INCOMING, dir=directory)
         path = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as target:
-                checksum, copied_size = _copy(stream, target, size)
+                checksum, copied_size = _copy(stream, target, expected)
                 os.fchmod(target.fileno(), 0o640)
             if copied_size == 0:
                 raise Refused(f"{source} is empty.")
@@ -75,7 +78,9 @@ def inspected(incoming: Incoming, disk_format: str | None) -> ImageFacts:
         with incoming.path.open("rb") as file:
             disk_format = "qcow2" if file.read(len(_QCOW2_MAGIC)) == _QCOW2_MAGIC else "raw"
     try:
-        return inspect_image(incoming.path, disk_format)
+        with _progress() as progress:
+            progress.add_task("Inspecting", total=None)
+            return inspect_image(incoming.path, disk_format)
     except ImageRefusedError as error:
         raise Refused(f"The image is refused: {error}.") from error
 
@@ -89,10 +94,19 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int | None]]:
         yield stream, os.fstat(stream.fileno()).st_size
 
 
-def _copy(source: BinaryIO, target: BinaryIO, size: int | None) -> tuple[str, int]:
+def bring(incoming: Incoming, where: Store) -> None:
+    """The bytes are where the store wants them. Raises StoreAway."""
+    with _progress() as progress:
+        task = progress.add_task("Storing", total=incoming.size)
+        where.bring(
+            incoming.path, incoming.checksum, lambda done: progress.update(task, completed=done)
+        )
+
+
+def _copy(source: BinaryIO, target: BinaryIO, total: int | None) -> tuple[str, int]:
     digest, done = hashlib.sha256(), 0
     with _progress() as progress:
-        task = progress.add_task("Copying", total=size)
+        task = progress.add_task("Copying", total=total)
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
             target.write(chunk)

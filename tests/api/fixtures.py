@@ -129,4 +129,4 @@ def rates(
 @pytest.fixture
 def image_store(configured: None) -> Path:
     """Directory of image bytes."""
-    return settings().image_store
+    return Path(settings().image_store)

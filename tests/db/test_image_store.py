@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from db import image_store
+from db.image_store.directory import Directory
 from db.queries import image_changes, images_admin, progress
 from tests.db.test_server_actions import active, do, image, snapshot
 from tests.db.world import World
@@ -33,8 +34,7 @@ def put(store: Path, name: str, *, old: bool = True) -> Path:
 
 
 def sweep(world: World, store: Path) -> int:
-    with world.engine.begin() as conn:
-        return image_store.sweep(conn, store, rest=REST)
+    return image_store.sweep(world.engine, Directory(store), rest=REST)
 
 
 def test_what_nobody_needs_goes(world: World, store: Path) -> None:
@@ -125,7 +125,7 @@ def test_bytes_that_somebody_brings_again_meanwhile_stay(world: World, store: Pa
             assert time.monotonic() < deadline
             time.sleep(0.01)
         incoming = put(store, f"{image_store.INCOMING}z", old=False)
-        image_store.place(incoming, "d" * 64, store)
+        assert Directory(store).place(incoming, "d" * 64)
     sweeper.join(20)
     assert swept == [0]
     assert path.exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from db.image_store.directory import Directory
 from db.queries import images_admin, server_changes
 from db.queries.images_admin import NewImage
 from deploy.cli import image, store
@@ -207,13 +208,14 @@ def test_registering_and_deleting_the_same_bytes_at_once(
                     zone_id=world.scope.zone_id, name=str(n), kind="machine", disk_format="raw",
                     size=incoming.size, virtual_size=incoming.size, checksum=incoming.checksum,
                 ),
+                Directory(undercast.store),
             )  # fmt: skip
 
     def remove(image_id: int) -> None:
         with world.engine.begin() as conn:
             checksum = images_admin.delete(conn, image_id)
         assert checksum
-        image.drop_unneeded(checksum)
+        image.drop_unneeded(checksum, Directory(undercast.store))
 
     with ThreadPoolExecutor(4) as pool:
         ids = list(pool.map(register, range(4)))

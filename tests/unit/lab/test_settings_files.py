@@ -31,7 +31,7 @@ def test_settings_read_them(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERCAST_CONFIG", str(path))
     settings = Settings()  # type: ignore[call-arg]
     assert "@192.168.50.10:5432/undercast" in settings.database_url.get_secret_value()
-    assert settings.image_store == lab.state / "images"
+    assert settings.image_store == str(lab.state / "images")
 
 
 def test_passwords_stay_the_same_and_differ_from_each_other(lab: Lab) -> None:
