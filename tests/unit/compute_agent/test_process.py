@@ -45,7 +45,9 @@ def test_what_is_not_wanted_any_more_is_ended() -> None:
 
     with pytest.raises(Retry, match="enough"):
         run(["sh", "-c", "printf 'at it'; sleep 60 & wait"], timeout=60, still=still)
-    assert run(["sh", "-c", "sleep 1.2; echo done"], timeout=60, still=lambda said: None) == "done\n"
+    assert (
+        run(["sh", "-c", "sleep 1.2; echo done"], timeout=60, still=lambda said: None) == "done\n"
+    )
     with pytest.raises(Retry, match="did not end in"):
         run(["sleep", "60"], timeout=0.2, still=lambda said: None)
 
