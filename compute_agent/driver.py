@@ -14,7 +14,12 @@ from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
 
-Still = Callable[[], None]  # raises when the work is not wanted any more
+
+class Still(Protocol):
+    """Long work calls it again and again; what it raises ends the work, which nobody wants."""
+
+    def __call__(self, share: float = 0.0) -> None:
+        """``share`` of the work is done, from 0 to 1."""
 
 
 class PowerState(StrEnum):
@@ -63,7 +68,7 @@ class Driver(Protocol):
     def take_snapshot(self, server_id: int, image_id: int, still: Still) -> None:
         """Copy of the root disk as it is now, kept for the image; the guest goes on.
 
-        ``still`` is called again and again; what it raises ends the work.
+        ``still`` is told how much of it is there; what it raises ends the work.
         """
 
     def upload_snapshot(self, server_id: int, image_id: int, still: Still) -> StoredBytes:

@@ -13,10 +13,11 @@ from compute_agent.reconcile import Reconciler
 from db import log
 from db.operations.queue import host_target
 from db.operations.runner import Locks
-from db.queries import agents
+from db.queries import agents, ends, server_operations
 from db.settings import settings
 
 BOOT_ID = Path("/run/undercast-boot-id")  # /run is empty after a restart of the machine
+WENT_DOWN = "The host went down while the image was made"
 
 _logger = log.logger(__name__)
 
@@ -66,8 +67,16 @@ class Host:
             host_id = agents.register(conn, facts)
             self._known_boot = agents.last_boot(conn, host_id)
             agents.let_go(conn, [self.target])
+        if self._restarted:
+            self._end_snapshots()
         self.id = host_id
         _logger.info("host registered", host=self.name, restarted=self._restarted, **facts)
+
+    def _end_snapshots(self) -> None:
+        """Images that were being made when the host went down: what they were of is gone."""
+        with self._engine.begin() as conn:
+            begun = server_operations.begun_snapshots(conn, self.target)
+            ends.fail_stuck(conn, begun, WENT_DOWN, actor=f"agent@{self.name}")
 
     @property
     def _restarted(self) -> bool:

@@ -50,11 +50,12 @@ def run(
     timeout: float,
     input: str | None = None,
     limits: Limits | None = None,
-    still: Callable[[], None] | None = None,
+    still: Callable[[str], None] | None = None,
 ) -> str:
     """Run ``argv`` and return what it wrote to its standard output.
 
-    ``timeout`` is in seconds. ``still`` is called every second; what it raises ends the program.
+    ``timeout`` is in seconds. ``still`` is called every second with what the program wrote
+    to its standard output so far; what it raises ends the program.
     Raises Retry when time ran out, HostFault when the program is missing or ends with another
     status than 0; both carry the end of its standard error.
     """
@@ -116,17 +117,18 @@ def running(argv: Sequence[str], *, end_seconds: float) -> Iterator[subprocess.P
 
 
 def _watched(
-    process: subprocess.Popen[str], timeout: float, still: Callable[[], None]
+    process: subprocess.Popen[str], timeout: float, still: Callable[[str], None]
 ) -> tuple[str, str]:
     """Output and complaint of a program, with a look every second whether it is still wanted."""
     end = time.monotonic() + timeout
     while True:
         try:
             return process.communicate(timeout=max(min(_LOOK, end - time.monotonic()), 0))
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             if time.monotonic() >= end:
                 raise
-        still()
+            written: bytes = late.output or b""
+        still(written.decode(errors="replace"))
 
 
 def _environment() -> dict[str, str]:

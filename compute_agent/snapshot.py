@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine
 
-from compute_agent.driver import Driver
+from compute_agent.driver import Driver, Still
 from db.operations import queue
 from db.operations.errors import Fatal, Retry, StepError
 from db.operations.queue import Lease
@@ -21,6 +21,8 @@ from db.queries import ends, image_changes
 from db.queries.image_changes import StoredBytes
 
 _LOOK = 1.0  # seconds between two looks whether the image is still wanted
+_COPIED = 50  # percent of an image whose disk is copied
+_STORED = 99  # percent of one whose bytes are stored; ACTIVE is 100
 
 
 class SnapshotPlan:
@@ -43,13 +45,13 @@ class SnapshotPlan:
         )
 
     def _copy(self, lease: Lease) -> Result:
-        still = self._still(lease)
+        still = self._still(lease, 0, _COPIED)
         still()
         self._driver_of(lease.target).take_snapshot(lease.subject_id, _image(lease), still)
         return Go("uploading", "Disk copied")
 
     def _upload(self, lease: Lease) -> Result:
-        still = self._still(lease)
+        still = self._still(lease, _COPIED, _STORED)
         still()
         driver = self._driver_of(lease.target)
         stored = driver.upload_snapshot(lease.subject_id, _image(lease), still)
@@ -86,22 +88,24 @@ class SnapshotPlan:
             also=lambda conn: ends.fail(conn, lease.subject_id, "snapshot", lease.step),
         )  # fmt: skip
 
-    def _still(self, lease: Lease) -> Callable[[], None]:
+    def _still(self, lease: Lease, first: int, last: int) -> Still:
         """A function that asks the database, once a second at most, whether to go on.
 
+        With the question it says how far the image is, in percent from ``first`` to ``last``.
         It raises LeaseLost, Retry when the server is being deleted, Fatal when the image was or
         the deadline passed.
         """
         looked = float("-inf")
 
-        def still() -> None:
+        def still(share: float = 0.0) -> None:
             nonlocal looked
             if time.monotonic() < looked + _LOOK:
                 return
             looked = time.monotonic()
             with self._engine.begin() as conn:
                 held = queue.hold(conn, lease)
-                wanted = image_changes.is_saving(conn, _image(lease))
+                percent = first + int((last - first) * share)
+                wanted = image_changes.show_progress(conn, _image(lease), percent)
             if held.cancelled:
                 raise Retry("The server is being deleted")
             if held.overdue:

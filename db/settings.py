@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     snapshot_deadline_seconds: float = Field(
         7200.0, gt=0, description="An image of a server is made by then."
     )
+    snapshot_silent_seconds: float = Field(
+        30.0, gt=0, description="An image whose host says nothing for this long ends in ERROR."
+    )
     address_quarantine_seconds: float = Field(
         660.0, ge=0, description="Rest of a released address; longer than a DHCP lease."
     )

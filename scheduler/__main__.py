@@ -25,6 +25,7 @@ def sweep_once() -> None:
     with engine().begin() as conn:
         if sweep.lead(conn):
             sweep.fail_overdue(conn, grace=config.silent_seconds)
+            sweep.fail_snapshots_on_silent_hosts(conn, silent=config.snapshot_silent_seconds)
             sweep.forget_on_silent_hosts(conn, silent=config.silent_seconds)
             sweep.drop_expired_tokens(conn)
             sweep.drop_expired_keys(conn)

@@ -12,7 +12,7 @@ from db.queries.images import ImageBrief, ImageDetail
 
 SAMPLE = ImageDetail(
     id=34971, tenant_id=None, name="CentOS 5.8 Server 64-bit 20120828", kind="machine",
-    status="ACTIVE", min_disk_gb=0, min_ram_mb=0, kernel_id=None, ramdisk_id=None,
+    status="ACTIVE", progress=100, min_disk_gb=0, min_ram_mb=0, kernel_id=None, ramdisk_id=None,
     source_server_uuid=None, created_at=datetime(2012, 9, 4, 16, 45, 17, tzinfo=UTC),
     updated_at=datetime(2012, 9, 4, 16, 45, 22, tzinfo=UTC),
     metadata={
@@ -55,6 +55,13 @@ def shown_metadata(image: ImageDetail) -> dict[str, Any]:
     return {**items, **record}
 
 
+def _progress(image: ImageDetail) -> int:
+    """Percent: 100 for ACTIVE (D32), what is there already of one that is being made, else 0."""
+    if image.status == "ACTIVE":
+        return 100
+    return image.progress if image.status == "SAVING" else 0
+
+
 @dataclass(frozen=True, slots=True)
 class ImageBriefView:
     """An image in the brief list."""
@@ -92,7 +99,7 @@ class ImageView:
             "links": self.links.both("images", image.id),
             "metadata": shown_metadata(image),
             "name": image.name,
-            "progress": 100 if image.status == "ACTIVE" else 0,  # D32
+            "progress": _progress(image),
             "status": image.status,
             "updated": timestamp(image.updated_at),
         }

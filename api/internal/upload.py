@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
+import anyio
 import anyio.to_thread
 
 from api.faults import BadRequest, BodyTooLarge, ServiceUnavailable
@@ -24,6 +25,7 @@ from db.queries import images_admin
 from db.settings import settings
 
 _GB = 1 << 30
+_PATIENCE = 60.0  # seconds that the next bytes may take
 _CHUNK = 1 << 20  # bytes that are hashed and written at once
 _ATTEMPTS = 3  # to name what somebody else removes meanwhile
 
@@ -96,7 +98,7 @@ async def _receive(stream: AsyncIterator[bytes], file: BinaryIO, size: int) -> s
         file.flush()
         os.fsync(file.fileno())
 
-    async for chunk in stream:
+    async for chunk in _patient(stream):
         received += len(chunk)
         if received > size:
             raise BadRequest(f"More than {size} bytes came.")
@@ -108,6 +110,19 @@ async def _receive(stream: AsyncIterator[bytes], file: BinaryIO, size: int) -> s
     if received < size:
         raise BadRequest(f"{received} bytes came, not {size}.")
     return digest.hexdigest()
+
+
+async def _patient(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What comes; a sender that lost power in the middle says nothing more, and no good-bye."""
+    while True:
+        try:
+            with anyio.fail_after(_PATIENCE):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise BadRequest(f"Nothing came for {_PATIENCE:g} s.") from None
+        yield chunk
 
 
 def _inspect(path: Path) -> int:

@@ -14,6 +14,7 @@ The copy has its name, ``snapshot-<image>.qcow2``, when it is complete and check
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ BackUp = Callable[[Path, Still], bool]  # copies the running guest's disk; False
 
 _COPY_TIMEOUT = 4 * 3600.0  # seconds
 _TIMEOUT = 60.0
+_PERCENT = re.compile(r"\(([0-9.]+)/100%\)")
 
 
 def path_of(server_id: int, image_id: int) -> Path:
@@ -64,11 +66,18 @@ def take(server_id: int, image_id: int, back_up: BackUp, still: Still) -> None:
     places.give_to_qemu(new)
     if not back_up(new, still):
         process.run(
-            ["qemu-img", "convert", "-f", "qcow2", "-O", "qcow2", str(root), str(new)],
-            timeout=_COPY_TIMEOUT, limits=process.COPY, still=still,
+            ["qemu-img", "convert", "-p", "-f", "qcow2", "-O", "qcow2", str(root), str(new)],
+            timeout=_COPY_TIMEOUT, limits=process.COPY,
+            still=lambda said: still(_share(said)),
         )  # fmt: skip
     _verify(new, size)
     places.publish(new, final)
+
+
+def _share(said: str) -> float:
+    """How much is copied, from 0 to 1, by what ``qemu-img -p`` wrote so far."""
+    told = _PERCENT.findall(said)
+    return float(told[-1]) / 100 if told else 0.0
 
 
 def _check_room(directory: Path, size: int) -> None:

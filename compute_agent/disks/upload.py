@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -32,7 +32,9 @@ def upload(path: Path, still: Still) -> StoredBytes:
     bytes arrive wrong, Fatal when they are not a usable image, and what ``still`` raises.
     """
     config = settings()
-    checksum, size = _checksum(path, still), path.stat().st_size
+    size = path.stat().st_size
+    halves = 2 * max(size, 1)  # the file is read twice: hashed, and sent
+    checksum = _checksum(path, lambda done: still(done / halves))
     address = f"{config.internal_address}:{config.internal_port}"
     headers = {
         "Authorization": f"Bearer {config.internal_secret.get_secret_value()}",
@@ -42,7 +44,8 @@ def upload(path: Path, still: Still) -> StoredBytes:
     started = time.monotonic()
     try:
         answer = httpx.put(
-            f"http://{address}/internal/images/{checksum}", content=_chunks(path, still),
+            f"http://{address}/internal/images/{checksum}",
+            content=_chunks(path, lambda done: still((size + done) / halves)),
             headers=headers, timeout=_TIMEOUT, trust_env=False,
         )  # fmt: skip
     except httpx.HTTPError as error:
@@ -53,16 +56,19 @@ def upload(path: Path, still: Still) -> StoredBytes:
     return StoredBytes(checksum, size, int(answer.json()["virtual_size"]))
 
 
-def _chunks(path: Path, still: Still) -> Iterator[bytes]:
+def _chunks(path: Path, told: Callable[[int], None]) -> Iterator[bytes]:
+    """The file's bytes; before each part, ``told`` learns how many were read."""
+    done = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            still()
+            told(done)
+            done += len(chunk)
             yield chunk
 
 
-def _checksum(path: Path, still: Still) -> str:
+def _checksum(path: Path, told: Callable[[int], None]) -> str:
     digest = hashlib.sha256()
-    for chunk in _chunks(path, still):
+    for chunk in _chunks(path, told):
         digest.update(chunk)
     return digest.hexdigest()
 

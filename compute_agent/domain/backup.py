@@ -30,8 +30,8 @@ def copy_disk(domain: Any, disk: str, target: Path, still: Still) -> None:
     end_job(domain)
     domain.backupBegin(_xml(disk, target), None, libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL)
     try:
-        while _runs(domain):
-            still()
+        while job := _job(domain):
+            still(_share(job))
             time.sleep(_POLL)
     except BaseException:
         end_job(domain)
@@ -47,27 +47,35 @@ def copy_disk(domain: Any, disk: str, target: Path, still: Still) -> None:
 def end_job(domain: Any) -> None:
     """No backup of the domain is under way."""
     deadline = time.monotonic() + _END_TIMEOUT
-    while _runs(domain):
+    while _job(domain):
         try:
             domain.abortJob()
         except libvirt.libvirtError:  # it ended by itself, or the guest did
-            if _runs(domain):
+            if _job(domain):
                 raise
         if time.monotonic() > deadline:
             raise Retry(f"the backup of {domain.name()} does not end")
         time.sleep(_POLL)
 
 
-def _runs(domain: Any) -> bool:
-    """Whether a job of the domain is under way."""
+def _job(domain: Any) -> dict[str, Any] | None:
+    """What libvirt says of the domain's job; None while there is none."""
     if not domain.isActive():
-        return False
+        return None
     try:
-        return bool(domain.jobStats()["type"] != libvirt.VIR_DOMAIN_JOB_NONE)
+        found: dict[str, Any] = domain.jobStats()
     except libvirt.libvirtError:
         if domain.isActive():
             raise
-        return False
+        return None
+    return None if found["type"] == libvirt.VIR_DOMAIN_JOB_NONE else found
+
+
+def _share(job: dict[str, Any]) -> float:
+    """How much of the disk is copied, from 0 to 1."""
+    total: int = job.get(libvirt.VIR_DOMAIN_JOB_DISK_TOTAL, 0)
+    done: int = job.get(libvirt.VIR_DOMAIN_JOB_DISK_PROCESSED, 0)
+    return min(done / total, 1.0) if total else 0.0
 
 
 def _xml(disk: str, target: Path) -> str:

@@ -1,12 +1,19 @@
-"""How operations on servers end when they fail: one place for agents and the sweeper."""
+"""How operations on servers end when they fail: one place for agents and the sweeper.
+
+When an operation is ended from afar, what its host may still hold stays claimed until the host
+confirms that it is gone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from db.queries import image_changes, placement, progress
+from db.operations import queue
+from db.queries import image_changes, placement, progress, server_operations
+from db.queries.server_operations import Stuck
 
 CREATE_TOO_LATE = "The server could not be created in time."
 _TEXTS = {
@@ -47,3 +54,17 @@ def fail(
             values = {"id": server_id, "image_id": (params or {})["former_image"]}
             conn.execute(_RESTORE_IMAGE, values)
         placement.settle(conn, server_id)
+
+
+def fail_stuck(conn: Connection, stuck: Iterable[Stuck], message: str, *, actor: str) -> int:
+    """End operations that no worker holds as failed; how many. Their workers write nothing more."""
+    count = 0
+    for found in stuck:
+        server_operations.lock(conn, found.server_id)
+        if server_operations.fail_unheld(conn, found.id, message):
+            fail(conn, found.server_id, found.kind, found.step, found.params)
+            queue.event(
+                conn, found.id, step=found.step, actor=actor, message=message, level="error"
+            )
+            count += 1
+    return count

@@ -42,6 +42,10 @@ _METADATA = text("""
          AS m (key, value, system)
 """)
 _SAVING = text("SELECT EXISTS (SELECT 1 FROM images WHERE id = :id AND status = 'SAVING')")
+_PROGRESS = text("""
+    UPDATE images SET progress = :percent, updated_at = clock_timestamp()
+    WHERE id = :id AND status = 'SAVING' AND progress < :percent
+""")
 _FINISH = text("""
     UPDATE images SET status = 'ACTIVE', progress = 100, checksum = :checksum, size = :size,
            virtual_size = :virtual_size, updated_at = clock_timestamp()
@@ -123,8 +127,12 @@ def create_snapshot(
     return int(row.id)
 
 
-def is_saving(conn: Connection, image_id: int) -> bool:
-    """Whether somebody still waits for the image's bytes."""
+def show_progress(conn: Connection, image_id: int, percent: int) -> bool:
+    """An image that is being made shows how far it is; never less than before.
+
+    False when nobody waits for its bytes any more.
+    """
+    conn.execute(_PROGRESS, {"id": image_id, "percent": percent})
     return bool(conn.execute(_SAVING, {"id": image_id}).scalar_one())
 
 

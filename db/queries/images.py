@@ -18,8 +18,8 @@ from db.scope import Scope
 RECORD_KEYS = ("kernel_id", "min_disk", "min_ram", "owner", "ramdisk_id")
 
 _DETAIL = """
-    SELECT i.id, i.tenant_id, i.name, i.kind, i.status, i.min_disk_gb, i.min_ram_mb, i.kernel_id,
-           i.ramdisk_id, i.source_server_uuid, i.created_at, i.updated_at,
+    SELECT i.id, i.tenant_id, i.name, i.kind, i.status, i.progress, i.min_disk_gb, i.min_ram_mb,
+           i.kernel_id, i.ramdisk_id, i.source_server_uuid, i.created_at, i.updated_at,
            (SELECT jsonb_object_agg(m.key, m.value) FROM image_metadata m
              WHERE m.image_id = i.id) AS metadata
     FROM images i
@@ -49,6 +49,7 @@ class ImageDetail:
     name: str
     kind: str
     status: str
+    progress: int
     min_disk_gb: int
     min_ram_mb: int
     kernel_id: int | None

@@ -42,9 +42,28 @@ _ON_SILENT_HOSTS = text("""
 """)
 
 
+# The database's own absence is not a host's silence: only what it could have heard counts.
+_SNAPSHOTS_ON_SILENT_HOSTS = text("""
+    SELECT o.id, o.subject_id AS server_id, o.kind, o.step, o.params
+    FROM operations o JOIN servers s ON s.id = o.subject_id
+    JOIN host_heartbeats b ON b.host_id = s.host_id
+    WHERE o.finished_at IS NULL AND o.kind = 'snapshot' AND o.subject_kind = 'server'
+      AND b.at < clock_timestamp() - make_interval(secs => :silent)
+      AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :silent)
+      AND (o.lease_until IS NULL OR o.lease_until < clock_timestamp())
+    ORDER BY o.id LIMIT 100
+""")
+_BEGUN_SNAPSHOTS = text("""
+    SELECT id, subject_id AS server_id, kind, step, params FROM operations
+    WHERE finished_at IS NULL AND kind = 'snapshot' AND target = :target
+      AND (step = 'image_snapshot' AND attempt > 0 OR step = 'uploading')
+    ORDER BY id
+""")
+
+
 @dataclass(frozen=True, slots=True)
-class Overdue:
-    """An operation on a server that nobody ends."""
+class Stuck:
+    """An operation on a server that its worker does not end."""
 
     id: int
     server_id: int
@@ -69,9 +88,19 @@ def end_unheld(conn: Connection, server_id: int) -> Literal["none", "ended", "he
     return "ended"
 
 
-def overdue(conn: Connection, grace: float) -> list[Overdue]:
+def overdue(conn: Connection, grace: float) -> list[Stuck]:
     """Operations unheld ``grace`` seconds past their deadline. Deletes have none."""
-    return [Overdue(*row) for row in conn.execute(_OVERDUE, {"grace": grace})]
+    return [Stuck(*row) for row in conn.execute(_OVERDUE, {"grace": grace})]
+
+
+def snapshots_on_silent_hosts(conn: Connection, silent: float) -> list[Stuck]:
+    """Images that are being made on hosts of which nothing was heard for ``silent`` seconds."""
+    return [Stuck(*row) for row in conn.execute(_SNAPSHOTS_ON_SILENT_HOSTS, {"silent": silent})]
+
+
+def begun_snapshots(conn: Connection, target: str) -> list[Stuck]:
+    """Images of which a host has begun the copy, and not yet brought it to the store."""
+    return [Stuck(*row) for row in conn.execute(_BEGUN_SNAPSHOTS, {"target": target})]
 
 
 def fail_unheld(conn: Connection, operation_id: int, error: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from db.operations import queue
 from db.queries import ends, server_changes, server_operations
 
 LEADER_KEY = 0x756E6465  # Postgres advisory lock of the sweeper
@@ -19,6 +18,8 @@ _EXPIRED_KEYS = text("""
 """)
 
 OVERDUE = "The deadline passed while the host was silent"
+SILENT = "The host fell silent while the image was made"
+_ACTOR = "sweeper"
 
 
 def lead(conn: Connection) -> bool:
@@ -27,20 +28,18 @@ def lead(conn: Connection) -> bool:
 
 
 def fail_overdue(conn: Connection, *, grace: float) -> int:
-    """End operations on servers that sit on silent hosts past their deadline.
+    """End operations on servers that sit on silent hosts past their deadline."""
+    late = server_operations.overdue(conn, grace)
+    return ends.fail_stuck(conn, late, OVERDUE, actor=_ACTOR)
 
-    What the host may still hold stays claimed until the host confirms that it is gone.
+
+def fail_snapshots_on_silent_hosts(conn: Connection, *, silent: float) -> int:
+    """End images that are being made on hosts that fell silent; their servers are free again.
+
+    What such a host has of the copy it removes itself when it comes back.
     """
-    count = 0
-    for late in server_operations.overdue(conn, grace):
-        server_operations.lock(conn, late.server_id)
-        if server_operations.fail_unheld(conn, late.id, OVERDUE):
-            ends.fail(conn, late.server_id, late.kind, late.step, late.params)
-            queue.event(
-                conn, late.id, step=late.step, actor="sweeper", message=OVERDUE, level="error"
-            )
-            count += 1
-    return count
+    stuck = server_operations.snapshots_on_silent_hosts(conn, silent)
+    return ends.fail_stuck(conn, stuck, SILENT, actor=_ACTOR)
 
 
 def forget_on_silent_hosts(conn: Connection, *, silent: float) -> int:

@@ -366,9 +366,9 @@ class TestSnapshot:
         image_id = do(world, snapshot(world, active(world))).image_id
         stored = image_changes.StoredBytes("a" * 64, 5, GIB)
         with world.engine.begin() as conn:
-            assert image_changes.is_saving(conn, image_id)
+            assert image_changes.show_progress(conn, image_id, 1)
             assert image_changes.finish(conn, image_id, stored)
-            assert not image_changes.is_saving(conn, image_id)
+            assert not image_changes.show_progress(conn, image_id, 1)
             assert not image_changes.finish(conn, image_id, stored)
             found = images.find(conn, world.scope, image_id)
         assert found is not None

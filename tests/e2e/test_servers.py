@@ -44,13 +44,17 @@ def ssh(lab: Lab, server: dict[str, Any], command: str) -> str:
 
 def ssh_to(lab: Lab, host: str, address: str, command: str, user: str = "root") -> str:
     """Run a command in the guest at ``address`` of ``host``. Raises AssertionError."""
+    return lab.beside(host, *ssh_words(lab, address, command, user), timeout=30).strip()
+
+
+def ssh_words(lab: Lab, address: str, command: str, user: str = "root") -> list[str]:
+    """What runs a command in the guest, beside its host."""
     options = {
         "BatchMode": "yes", "StrictHostKeyChecking": "no", "UserKnownHostsFile": "/dev/null",
         "LogLevel": "ERROR", "ConnectTimeout": "5",
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    guest = f"{user}@{address}"
-    return lab.beside(host, "ssh", "-i", str(lab.key), *words, guest, command, timeout=30).strip()
+    return ["ssh", "-i", str(lab.key), *words, f"{user}@{address}", command]
 
 
 def inside(lab: Lab, server: dict[str, Any]) -> str:

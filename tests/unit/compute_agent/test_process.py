@@ -29,24 +29,27 @@ def test_missing_program() -> None:
 def test_time_limit_ends_children_too() -> None:
     started = time.monotonic()
     with pytest.raises(Retry, match=r"did not end in 0\.2 s"):
-        run(["sh", "-c", "sleep 60 & wait"], timeout=0.2)
+        run(["sh", "-c", "printf 'at it'; sleep 60 & wait"], timeout=0.2)
     assert time.monotonic() - started < 10
 
 
 def test_what_is_not_wanted_any_more_is_ended() -> None:
     looks = 0
 
-    def still() -> None:
+    def still(said: str) -> None:
         nonlocal looks
         looks += 1
+        assert said == "at it"
         if looks == 2:
             raise Retry("enough")
 
     with pytest.raises(Retry, match="enough"):
-        run(["sh", "-c", "sleep 60 & wait"], timeout=60, still=still)
-    assert run(["sh", "-c", "sleep 1.2; echo done"], timeout=60, still=lambda: None) == "done\n"
+        run(["sh", "-c", "printf 'at it'; sleep 60 & wait"], timeout=60, still=still)
+    assert (
+        run(["sh", "-c", "sleep 1.2; echo done"], timeout=60, still=lambda said: None) == "done\n"
+    )
     with pytest.raises(Retry, match="did not end in"):
-        run(["sleep", "60"], timeout=0.2, still=lambda: None)
+        run(["sleep", "60"], timeout=0.2, still=lambda said: None)
 
 
 def test_security_6_limits_hold() -> None:

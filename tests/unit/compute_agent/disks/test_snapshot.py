@@ -52,8 +52,12 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def go_on(share: float = 0.0) -> None:
+    """It is still wanted."""
+
+
 def take(server: WantedServer, back_up: snapshot.BackUp = off) -> Path:
-    snapshot.take(server.id, IMAGE, back_up, lambda: None)
+    snapshot.take(server.id, IMAGE, back_up, go_on)
     return snapshot.path_of(server.id, IMAGE)
 
 
@@ -76,7 +80,7 @@ def test_again_is_the_same_one(server: WantedServer) -> None:
 
 
 def test_another_images_copy_is_no_copy_of_ours(server: WantedServer) -> None:
-    snapshot.take(server.id, IMAGE - 1, off, lambda: None)
+    snapshot.take(server.id, IMAGE - 1, off, go_on)
     write(root_of(server), "0xff", 0)
     made = take(server)
     assert same(root_of(server), made)
@@ -104,7 +108,7 @@ def test_a_running_guest_copies_itself(server: WantedServer) -> None:
 
 
 def test_what_is_not_wanted_any_more_ends(server: WantedServer) -> None:
-    def still() -> None:
+    def still(share: float = 0.0) -> None:
         raise Retry("enough")
 
     def back_up(new: Path, still: snapshot.Still) -> bool:
