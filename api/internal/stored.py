@@ -30,8 +30,8 @@ def opened() -> Store:
     """The image store. Raises ServiceUnavailable when its settings open none."""
     try:
         return image_store.store()
-    except StoreAway:
-        raise ServiceUnavailable from None
+    except StoreAway as error:
+        raise _away(error) from None
 
 
 async def asked(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -42,8 +42,13 @@ async def asked(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return await anyio.to_thread.run_sync(
             lambda: question(*args, **kwargs), limiter=_threads[0]
         )
-    except StoreAway:
-        raise ServiceUnavailable from None
+    except StoreAway as error:
+        raise _away(error) from None
+
+
+def _away(error: StoreAway) -> ServiceUnavailable:
+    _logger.error("image store is away", error=str(error))
+    return ServiceUnavailable()
 
 
 async def answer(checksum: str, method: str, wanted: str | None) -> Response:

@@ -22,7 +22,6 @@ from typing import Any
 import fsspec
 from fsspec.utils import get_protocol, stringify_path
 
-from db import log
 from db.image_store.errors import StoreAway
 from db.image_store.told import Told, nobody
 
@@ -36,8 +35,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": _PATIENCE},
     "s3a": {"config_kwargs": _PATIENCE},
 }
-
-_logger = log.logger(__name__)
 
 
 def local_path(location: str) -> Path | None:
@@ -55,7 +52,7 @@ class Remote:
         self.incoming = staging
         self._url = url
         given = {**_DEFAULTS.get(get_protocol(url), {}), **json.loads(options)}
-        with self._answering("open"):
+        with self._answering():
             self._fs, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **given)
         if hasattr(self._fs, "retries"):
             self._fs.retries = 2
@@ -71,7 +68,7 @@ class Remote:
 
     def read(self, checksum: str, first: int, count: int) -> bytes:
         """A part of a file."""
-        with self._answering("read", missing=True):
+        with self._answering(missing=True):
             return bytes(self._fs.cat_file(self._name(checksum), start=first, end=first + count))
 
     def bring(self, incoming: Path, checksum: str, told: Told = nobody) -> None:
@@ -81,7 +78,7 @@ class Remote:
         if facts and facts["size"] == size and time.time() - _stamp(facts) < _YOUNG:
             return
         block = max(_BLOCK, -(-size // _MOST_BLOCKS))
-        with incoming.open("rb") as source, self._answering("write"):
+        with incoming.open("rb") as source, self._answering():
             self._put(source, self._name(checksum), block, told)
         if self.size(checksum) != size:
             raise StoreAway(f"{self._url} did not keep all of the {size} bytes that it took.")
@@ -107,7 +104,7 @@ class Remote:
 
     def remove(self, checksum: str) -> None:
         """The file is gone."""
-        with contextlib.suppress(FileNotFoundError), self._answering("remove", missing=True):
+        with contextlib.suppress(FileNotFoundError), self._answering(missing=True):
             self._fs.rm_file(self._name(checksum))
 
     def stamp(self, checksum: str) -> float:
@@ -119,7 +116,7 @@ class Remote:
         """All files there, in one listing."""
         self._fs.invalidate_cache()
         try:
-            with self._answering("list", missing=True):
+            with self._answering(missing=True):
                 found = self._fs.ls(self._root, detail=True)
         except FileNotFoundError:
             return []
@@ -135,28 +132,27 @@ class Remote:
     def _facts(self, checksum: str) -> dict[str, Any] | None:
         self._fs.invalidate_cache()
         try:
-            with self._answering("look", missing=True):
+            with self._answering(missing=True):
                 facts: dict[str, Any] = self._fs.info(self._name(checksum))
         except FileNotFoundError:
             return None
         return facts if facts["type"] == "file" else None
 
     @contextmanager
-    def _answering(self, what: str, *, missing: bool = False) -> Iterator[None]:
+    def _answering(self, *, missing: bool = False) -> Iterator[None]:
         """Errors of whichever library become StoreAway; with ``missing``, one of no file stays."""
         try:
             yield
         except FileNotFoundError as error:
             if missing:
                 raise
-            raise self._away(what, error) from error
+            raise self._away(error) from error
         except Exception as error:
-            raise self._away(what, error) from error
+            raise self._away(error) from error
 
-    def _away(self, what: str, error: Exception) -> StoreAway:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        _logger.warning("image store fails", store=self._url, what=what, error=reason)
-        return StoreAway(f"The image store {self._url} does not answer: {reason}")
+    def _away(self, error: Exception) -> StoreAway:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        return StoreAway(f"The image store {self._url} cannot be used: {reason}.")
 
 
 def _stamp(facts: dict[str, Any]) -> float:
