@@ -84,7 +84,8 @@ class Room:
     def tidy(self) -> None:
         """Bring the cache within its bounds, and remove what broken transfers left."""
         with self._lock:
-            self._shrink(self._all(), self._most)
+            self._shrink(self._all(), self._most, partly=True)
+            self._free_disk(KEPT_FREE, partly=True)
             for path in [*self._directory.glob("*.part"), *self._directory.glob("*.lock")]:
                 if _age(path) > STALE and path.stem not in self._coming:
                     path.unlink(missing_ok=True)
@@ -100,22 +101,38 @@ class Room:
             cached = self._all()
         if not self._shrink(cached, self._most - sum(other.size for other in coming) - image.size):
             raise HostFault(f"image {image.id} has {image.size} bytes: no room in the image cache")
-        free = shutil.disk_usage(self._directory).free
-        if free < image.size + KEPT_FREE:
+        wanted = image.size + sum(other.size for other in coming) + KEPT_FREE
+        free = self._free_disk(wanted)
+        if free < wanted:
             raise HostFault(f"image {image.id} has {image.size} bytes, and {free} are free")
 
-    def _shrink(self, cached: list[Cached], most: int) -> bool:
-        """Evict until the files have ``most`` bytes at the most; whether that could be."""
+    def _free_disk(self, wanted: int, *, partly: bool = False) -> int:
+        """Evict until so many bytes of the disk are free; how many are."""
+        if (short := wanted - shutil.disk_usage(self._directory).free) > 0:
+            cached = self._all()
+            self._shrink(cached, sum(entry.size for entry in cached) - short, partly=partly)
+        return shutil.disk_usage(self._directory).free
+
+    def _shrink(self, cached: list[Cached], most: int, *, partly: bool = False) -> bool:
+        """Evict until the files have ``most`` bytes at the most; whether that could be.
+
+        Where it cannot be, nothing goes in vain, unless a part is worth it.
+        """
         total = sum(entry.size for entry in cached)
         if total <= most:
             return True
-        needed = self._needed()
-        for entry in sorted(cached, key=lambda each: each.used):
-            rests = time.time() - entry.used < REST
-            if total <= most or rests or entry.path.name in needed:
-                continue
-            _evict(entry)
-            total -= entry.size
+        needed, now = self._needed(), time.time()
+        idle = [
+            entry
+            for entry in sorted(cached, key=lambda each: each.used)
+            if now - entry.used >= REST and entry.path.name not in needed
+        ]
+        if not partly and total - sum(entry.size for entry in idle) > most:
+            return False
+        for entry in idle:
+            if total > most:
+                _evict(entry)
+                total -= entry.size
         return total <= most
 
     def _all(self) -> list[Cached]:
@@ -144,10 +161,12 @@ def base_of(disk: Path) -> str:
     """Name of the file that a qcow2 of ours lies on, "" for none."""
     try:
         with disk.open("rb") as file:
-            _, _, offset, length = _QCOW2_BACKING.unpack(file.read(_QCOW2_BACKING.size))
+            magic, _, offset, length = _QCOW2_BACKING.unpack(file.read(_QCOW2_BACKING.size))
+            if magic != b"QFI\xfb":
+                return ""
             file.seek(offset)
             return Path(file.read(min(length, 1023)).decode()).name
-    except (OSError, struct.error, UnicodeDecodeError):
+    except (OSError, struct.error, ValueError):
         return ""
 
 

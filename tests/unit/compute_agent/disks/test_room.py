@@ -125,6 +125,34 @@ def test_security_row_5_guests_keep_room_on_the_disk(
         fetch(Room.from_settings(), image("a"))
 
 
+def test_security_row_5_nothing_goes_in_vain(images: Path) -> None:
+    """An image that would not fit an empty cache evicts nobody."""
+    for letter in "ab":
+        cached(images, letter, REST + 10)
+    kept = Room(images, 3 * SIZE, 3 * SIZE, set)
+    with pytest.raises(HostFault, match="no room"):
+        fetch(kept, replace(image("c"), size=4 * SIZE))
+    assert names(images) == "ab"
+
+
+def test_a_full_disk_is_room_of_idle_images(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guests took the disk: the cache gives back what nobody needs, for a fetch and by itself."""
+    for letter, age in (("a", 30), ("b", REST + 20), ("c", REST + 10), ("d", REST + 30)):
+        cached(images, letter, age)
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda _: SimpleNamespace(free=room.KEPT_FREE + (4 - len(names(images))) * SIZE),
+    )
+    kept = Room(images, 100 * SIZE, 100 * SIZE, lambda: {checksum("d")})
+    fetch(kept, image("e"))
+    assert names(images) == "acd"
+    monkeypatch.setattr(room, "KEPT_FREE", room.KEPT_FREE + 10 * SIZE)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    kept.tidy()
+    assert names(images) == "ad"
+
+
 def test_tidying_follows_settings_and_removes_leftovers(images: Path) -> None:
     cached(images, "a", REST + 50)
     cached(images, "b", REST + 40)
