@@ -512,8 +512,7 @@ class TestMpi:
             conn.execute(text("ANALYZE servers"))
             explained = text(f"EXPLAIN {progress.WANTED_ONE.text}")
             plan = "\n".join(conn.execute(explained, {"id": server_id}).scalars())
-        assert "ix_servers_live" in plan
-        assert "Seq Scan on servers" not in plan
+        assert "Seq Scan on servers" not in plan  # whichever of its indexes is taken
 
 
 def test_where_a_console_is(world: World) -> None:
