@@ -1,10 +1,10 @@
 """Every operation x step x {stop before the effect, stop after it before the commit, run twice}.
 
 The real worker process ends itself with SIGKILL at that very point (db.operations.faults), and the
-supervisor starts it again. Every server has a file to be put into it, some a config drive: what is
-on the disks is read on the host afterwards. The server must then end ACTIVE, or in a clean ERROR, or gone, and the
-ledger must balance. A new operation joins by a line in SCENARIOS; a test below refuses an operation
-or a step that the matrix leaves out.
+supervisor starts it again. The server must then end ACTIVE, or in a clean ERROR, or gone, and the
+ledger must balance. Every server has a file to be put into its root disk or on its config drive: it
+must be there. A new operation joins by a line in SCENARIOS; a test below refuses an operation or a
+step that the matrix leaves out.
 """
 
 from __future__ import annotations
