@@ -2,10 +2,12 @@
 
 What is guaranteed for every program run from here:
 
-- it never outlives the agent: the kernel kills it when the agent dies (PDEATHSIG), so that a new
-  agent finds nobody still writing to a disk or a rule set;
+- it never outlives the agent: the kernel kills it when the agent dies (PDEATHSIG), and it does not
+  begin when it is too late for that, so that a new agent finds nobody still writing to a disk or a
+  rule set;
 - it ends within ``timeout``, together with the children that it started;
-- no shell reads its arguments, and its locale is C.UTF-8, so that its words can be relied upon.
+- no shell interprets its arguments, and its locale is C.UTF-8, so that its words can be relied
+  upon.
 
 PDEATHSIG and limits are set by ``setpriv`` and ``prlimit`` (util-linux) ahead of the program: a
 ``preexec_fn`` would run Python between fork and exec, which may deadlock in a process of threads.
@@ -136,9 +138,19 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
 
+def tied(*privileges: str) -> list[str]:
+    """What goes ahead of a program that must not outlive this process.
+
+    ``privileges`` are options of setpriv. The kernel is told to kill the program with its parent;
+    a parent that died before that was told is not this process any more, and nothing is run.
+    """
+    only_ours = ["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
+    return ["setpriv", *privileges, "--pdeathsig", "KILL", "--", *only_ours]
+
+
 def _wrapped(argv: Sequence[str], limits: Limits | None) -> list[str]:
     """``argv`` behind the programs that tie it to the agent's life and to its limits."""
-    wrapped = ["setpriv", "--pdeathsig", "KILL", "--"]
+    wrapped = tied()
     if limits is not None:
         wrapped += ["prlimit", f"--as={limits.address_space}", f"--cpu={limits.cpu_seconds}"]
         if limits.file_size is not None:

@@ -73,7 +73,7 @@ def exported(disk: Path, base: Path, base_format: str) -> Iterator[Export]:
 def _unprivileged(*more: str) -> list[str]:
     user = pwd.getpwnam(settings().injection_user)
     who = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    return ["setpriv", *who, "--inh-caps=-all", "--pdeathsig", "KILL", *more, "--"]
+    return process.tied(*who, "--inh-caps=-all", *more)
 
 
 def _daemon(disk: Path, base: Path, base_format: str, mountpoint: Path) -> list[str]:

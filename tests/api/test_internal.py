@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from api.faults import BadRequest
+from api.internal import upload
 from db.settings import settings
 from tests.api.client import Api
 from tests.api.world import ALPHA, BASE
@@ -146,6 +149,20 @@ class TestUpload:
     def test_more_or_fewer_bytes_than_said(self, api: Api, disk: bytes, image_store: Path) -> None:
         for size in (len(disk) - 1, len(disk) + 1):
             assert self.put(api, disk, **{"Content-Length": str(size)}).status_code == 400
+        assert list(image_store.iterdir()) == []
+
+    def test_a_sender_that_lost_power_leaves_nothing(
+        self, image_store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """R164: it says no good-bye; what it had sent is not kept, and its room is free again."""
+        monkeypatch.setattr(upload, "_PATIENCE", 0.05)
+
+        async def half() -> AsyncIterator[bytes]:
+            yield b"half"
+            await anyio.sleep_forever()
+
+        with pytest.raises(BadRequest, match="Nothing came"):
+            anyio.run(upload.keep, half(), CHECKSUM, 8)
         assert list(image_store.iterdir()) == []
 
     @pytest.mark.parametrize("said", ["", "-1", "many"])

@@ -20,7 +20,7 @@ import pytest
 from tests import actions, ledger
 from tests.e2e.test_actions import mark, marked, no_images, running, settled
 from tests.e2e.test_servers import BOOT, addresses, host_of, inside, ssh, ssh_words
-from tests.lab import Client, Lab, eventually
+from tests.lab import DEADLINE, Client, Lab, eventually
 
 __all__ = ["no_images"]  # the fixture
 LARGEST_PAUSE = 1.0  # seconds that a guest may stand still in all, as its own clock has it
@@ -167,7 +167,8 @@ def imaging(lab: Lab, client: Client, server: dict[str, Any], name: str) -> str:
 def nothing_is_left(lab: Lab, host: str) -> None:
     """Neither the copy on the host, nor a part of it in the image store."""
     eventually(lambda: not lab.inventory(host)["snapshots"], "the copy is removed")
-    assert [path.name for path in (lab.state / "images").glob(".incoming-*")] == []
+    incoming = (lab.state / "images").glob
+    eventually(lambda: not list(incoming(".incoming-*")), "its part is removed", 2 * DEADLINE)
     ledger.balance(lab)
 
 

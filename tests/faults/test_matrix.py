@@ -2,13 +2,16 @@
 
 The real worker process ends itself with SIGKILL at that very point (db.operations.faults), and the
 supervisor starts it again. The server must then end ACTIVE, or in a clean ERROR, or gone, and the
-ledger must balance. A new operation joins by a line in SCENARIOS; a test below refuses an operation
-or a step that the matrix leaves out.
+ledger must balance. Every server has a file to be put into its root disk or on its config drive: it
+must be there. A new operation joins by a line in SCENARIOS; a test below refuses an operation or a
+step that the matrix leaves out.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,13 @@ from tests import actions, ledger
 from tests.lab import Client, Lab, eventually
 
 POINTS = ("before", "after", "twice")
+FILE, TEXT = "/etc/fault", "put into the guest\n"
+WITH_FILE = {"personality": [{"path": FILE, "contents": b64encode(TEXT.encode()).decode()}]}
+WITH_DRIVE = {**WITH_FILE, "config_drive": True}
+
+
+Inject = Callable[[], None]
+Run = Callable[[Client, Lab, dict[str, Any], Inject], int]  # takes a new server; returns its id
 
 
 @dataclass(frozen=True)
@@ -31,51 +41,52 @@ class Scenario:
 
     operation: str
     steps: tuple[str, ...]
-    run: Callable[[Client, Lab, str, Callable[[], None]], int]  # returns the server's id
+    run: Run
     ends: tuple[str | None, ...]  # statuses; None: gone
     also_fails: tuple[str, ...] = ()  # steps that fail on their host, so that others come to run
+    with_drive: tuple[str, ...] = ()  # steps that run once more for a server with a config drive
 
 
-def create(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
+def create(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
     inject()
-    return int(client.create(name)["id"])
+    return int(client.create(**new)["id"])
 
 
-def running(client: Client, name: str) -> int:
-    server_id = int(client.create(name)["id"])
+def running(client: Client, new: dict[str, Any]) -> int:
+    server_id = int(client.create(**new)["id"])
     settled = client.settled(server_id)
     assert settled is not None
     assert settled["status"] == "ACTIVE", settled
     return server_id
 
 
-def reboot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
-    server_id = running(client, name)
+def reboot(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
+    server_id = running(client, new)
     inject()
     actions.reboot(client, server_id)
     return server_id
 
 
-def rebuild(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
-    server_id = running(client, name)
+def rebuild(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
+    server_id = running(client, new)
     inject()
     actions.rebuild(client, server_id, client.image)
     return server_id
 
 
-def snapshot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
-    return imaged(client, lab, name, inject, "ACTIVE")
+def snapshot(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
+    return imaged(client, lab, new, inject, "ACTIVE")
 
 
-def failing_snapshot(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
-    return imaged(client, lab, name, inject, "ERROR")
+def failing_snapshot(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
+    return imaged(client, lab, new, inject, "ERROR")
 
 
-def imaged(client: Client, lab: Lab, name: str, inject: Callable[[], None], end: str) -> int:
+def imaged(client: Client, lab: Lab, new: dict[str, Any], inject: Inject, end: str) -> int:
     """A server and an image of it, which ends as ``end`` and is deleted again."""
-    server_id = running(client, name)
+    server_id = running(client, new)
     inject()
-    image_id = actions.create_image(client, server_id, name)
+    image_id = actions.create_image(client, server_id, new["name"])
     assert actions.image_settled(client, image_id)["status"] == end
     client.settled(server_id)
     ledger.balance(lab)
@@ -83,8 +94,8 @@ def imaged(client: Client, lab: Lab, name: str, inject: Callable[[], None], end:
     return server_id
 
 
-def delete(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> int:
-    server_id = running(client, name)
+def delete(client: Client, lab: Lab, new: dict[str, Any], inject: Inject) -> int:
+    server_id = running(client, new)
     inject()
     client.delete(server_id)
     eventually(lambda: client.show(server_id) is None, "deleted")
@@ -94,25 +105,31 @@ def delete(client: Client, lab: Lab, name: str, inject: Callable[[], None]) -> i
 SCENARIOS = (
     Scenario(
         "create", ("scheduling", "networking", "block_device_mapping", "spawning"),
-        create, ("ACTIVE",),
+        create, ("ACTIVE",), with_drive=("block_device_mapping",),
     ),
     Scenario("create", ("undoing",), create, ("ERROR",), also_fails=("spawning",)),
-    Scenario("reboot", ("powering_off", "starting"), reboot, ("ACTIVE",)),
+    Scenario("reboot", ("powering_off", "starting"), reboot, ("ACTIVE",),
+             with_drive=("powering_off", "starting")),
     Scenario(
         "rebuild", ("rebuilding", "powering_off", "block_device_mapping", "spawning"),
-        rebuild, ("ACTIVE",),
+        rebuild, ("ACTIVE",), with_drive=("block_device_mapping", "spawning"),
     ),
-    Scenario("snapshot", ("image_snapshot", "uploading", "finishing"), snapshot, ("ACTIVE",)),
+    Scenario("snapshot", ("image_snapshot", "uploading", "finishing"), snapshot, ("ACTIVE",),
+             with_drive=("image_snapshot",)),
     Scenario(
         "snapshot", ("undoing",), failing_snapshot, ("ACTIVE",), also_fails=("uploading",)
     ),
-    Scenario("delete", ("cancelling", "powering_off", "unplugging", "erasing"), delete, (None,)),
+    Scenario("delete", ("cancelling", "powering_off", "unplugging", "erasing"), delete, (None,),
+             with_drive=("erasing",)),
 )  # fmt: skip
 CASES = [
-    pytest.param(scenario, step, point, id=f"{scenario.operation}-{step}-{point}")
+    pytest.param(scenario, step, point, more, id=f"{scenario.operation}-{step}-{point}{name}")
     for scenario in SCENARIOS
-    for step, point in itertools.product(scenario.steps, POINTS)
-]
+    for more, steps, name in (
+        (WITH_FILE, scenario.steps, ""), (WITH_DRIVE, scenario.with_drive, "-drive"),
+    )
+    for step, point in itertools.product(steps, POINTS)
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,9 +157,29 @@ def test_the_matrix_leaves_no_step_out() -> None:
     assert known == {(s.operation, step) for s in SCENARIOS for step in s.steps}
 
 
+def has_its_file(lab: Lab, server_id: int, *, on_drive: bool) -> None:
+    """The server's disks, read on its host, hold what the client sent, and hold it once."""
+    host = lab.rows("SELECT h.name FROM hosts h JOIN servers s ON s.host_id = h.id"
+                    " WHERE s.id = :id", id=server_id)[0].name  # fmt: skip
+    directory = lab.state / "hosts" / host / "state" / "servers" / str(server_id)
+    told = json.loads((directory / "injected.json").read_text())
+    assert [FILE in line for line in told["done"]] == [True]
+    assert told["failed"] == []
+    if on_drive:
+        there = f"mtype -i config.raw ::{FILE}"
+    else:
+        flat = "qemu-img convert -U -f qcow2 -O raw root.qcow2 /tmp/root"
+        there = f"{flat}; debugfs -R 'cat {FILE}' /tmp/root 2>/dev/null; rm /tmp/root"
+    inside = Path("/var/lib/undercast/compute/servers", str(server_id))
+    assert lab.on(host, "sh", "-c", f"cd {inside}; {there}") == TEXT
+    assert sorted(path.name for path in directory.glob("*.new")) == []
+
+
 @pytest.mark.usefixtures("no_faults", "empty")
-@pytest.mark.parametrize(("scenario", "step", "point"), CASES)
-def test_fault(lab: Lab, client: Client, scenario: Scenario, step: str, point: str) -> None:
+@pytest.mark.parametrize(("scenario", "step", "point", "more"), CASES)
+def test_fault(
+    lab: Lab, client: Client, scenario: Scenario, step: str, point: str, more: dict[str, Any]
+) -> None:
     injected: list[Injected] = []
 
     def inject() -> None:
@@ -151,10 +188,12 @@ def test_fault(lab: Lab, client: Client, scenario: Scenario, step: str, point: s
         injected.append(Injected.ask(lab, scenario.operation, step, point))
 
     name = f"fault-{scenario.operation}-{step}-{point}".replace("_", "-")
-    server_id = scenario.run(client, lab, name, inject)
+    server_id = scenario.run(client, lab, {"name": name, **more}, inject)
     server = client.settled(server_id)
     assert (server["status"] if server else None) in scenario.ends, server
     assert all(fault.happened() for fault in injected), "a fault never came to happen"
+    if server and server["status"] == "ACTIVE":
+        has_its_file(lab, server_id, on_drive="config_drive" in more)
     ledger.balance(lab)
 
 

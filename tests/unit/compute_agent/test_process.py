@@ -80,3 +80,13 @@ def _state(process: Path) -> str:
         return (process / "stat").read_text().split()[2]
     except (FileNotFoundError, ProcessLookupError):
         return "Z"
+
+
+def test_no_program_begins_whose_agent_died_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel kills with the parent that there was when it was told; an agent may die before."""
+    monkeypatch.setattr("compute_agent.process.os.getpid", lambda: 1)
+    with pytest.raises(HostFault):
+        run(["touch", str(tmp_path / "begun")], timeout=30)
+    assert not (tmp_path / "begun").exists()
