@@ -10,7 +10,6 @@ Done already means done, as with the test image. It takes a minute or two and th
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -66,10 +65,9 @@ def install(root: Path, early: Path) -> None:
             f"--essential-hook=copy-in {early}/etc /", SUITE, root, *packages.sources(SUITE),
             timeout=900,
         )  # fmt: skip
-    except subprocess.SubprocessError as error:
+    except SystemExit as error:
         raise SystemExit(
-            "build-debian: Debian's packages could not be fetched or installed; mmdebstrap's"
-            f" message is above ({type(error).__name__}). Does `apt-get update` work here?"
+            f"{error}; mmdebstrap says above why. Does `apt-get update` work on this machine?"
         ) from None
 
 

@@ -87,7 +87,7 @@ def sources(suite: str) -> list[str]:
 
 
 def transport() -> list[str]:
-    """apt's settings on this machine of how archives are reached, such as a proxy."""
+    """How this machine's apt reaches archives, such as by a proxy: its settings."""
     settings = output("apt-config", "dump").splitlines()
     return [line for line in settings if re.match(r"Acquire::(https?::|Check-Valid-Until)", line)]
 
