@@ -8,6 +8,7 @@ is, without mounts and loop devices. ``debian/root`` lies over what the packages
 Done already means done, as with the test image. It takes a minute or two and the network.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from deploy.images import disk_images, packages
 from deploy.images.recipe import HERE, Recipe
 from deploy.images.tools import run
 
+SUITE = "bookworm"
 DISK_MIB = 1024
 OVERLAY = HERE / "debian" / "root"
 BEFORE = ("etc/initramfs-tools",)  # what the packages' own scripts must find
@@ -33,6 +35,8 @@ def build(work: Path, target: Path) -> str:
     """Make the product in ``work``; the names and versions of all packages in it."""
     if shutil.which("mmdebstrap") is None:
         raise SystemExit("build-debian: install the package mmdebstrap first")
+    if os.geteuid() != 0:
+        raise SystemExit("build-debian: only root can make files of all owners; use sudo")
     root = work / "root"
     print("Debian's packages are fetched and installed (a minute or so)", flush=True)
     install(root, work / "early")
@@ -49,13 +53,22 @@ def install(root: Path, early: Path) -> None:
     """Install the packages into ``root``, which is new."""
     for name in BEFORE:
         shutil.copytree(OVERLAY / name, early / name)
-    options = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
-    run(
-        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-        f"--include={','.join(PACKAGES)}", "--dpkgopt=force-confold", *options,
-        f"--essential-hook=copy-in {early}/etc /", "bookworm", root,
-        timeout=900,
-    )  # fmt: skip
+    options = [
+        *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
+        *(f"--aptopt={setting}" for setting in packages.transport()),
+    ]
+    try:
+        run(
+            "unshare", "--mount",  # so that whatever ends it, nothing stays mounted in ``root``
+            "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
+            f"--include={','.join(PACKAGES)}", "--dpkgopt=force-confold", *options,
+            f"--essential-hook=copy-in {early}/etc /", SUITE, root, *packages.sources(SUITE),
+            timeout=900,
+        )  # fmt: skip
+    except SystemExit as error:
+        raise SystemExit(
+            f"{error}; mmdebstrap says above why. Does `apt-get update` work on this machine?"
+        ) from None
 
 
 def finish(root: Path) -> None:
@@ -63,7 +76,8 @@ def finish(root: Path) -> None:
     shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
     for name in IDLE:
         (root / "etc/systemd/system" / name).symlink_to("/dev/null")
-    for path in (*root.glob("etc/ssh/ssh_host_*"), root / "etc/resolv.conf"):
+    own = (*root.glob("etc/ssh/ssh_host_*"), *root.glob("etc/*/*/99mmdebstrap"))
+    for path in (*own, root / "etc/resolv.conf"):
         path.unlink(missing_ok=True)
     (root / "etc/machine-id").write_text("")
     (root / "etc/hostname").write_text("debian\n")

@@ -74,6 +74,24 @@ def unpack_kernel(package: Path, into: Path) -> str:
     return version
 
 
+def sources(suite: str) -> list[str]:
+    """Debian's archives as this machine's apt knows them, as lines for a new system's apt.
+
+    Archives of others are left out, and backports. Empty: apt knows none, or has no lists yet.
+    """
+    columns = "$(ORIGIN) deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    lines = output("apt-get", "indextargets", "--format", columns, "Created-By: Packages")
+    names = {suite, f"{suite}-updates", f"{suite}-security"}
+    found = (line.partition(" ")[2] for line in lines.splitlines() if line.startswith("Debian "))
+    return sorted({line for line in found if line.split()[2] in names})
+
+
+def transport() -> list[str]:
+    """How this machine's apt reaches archives, such as by a proxy: its settings."""
+    settings = output("apt-config", "dump").splitlines()
+    return [line for line in settings if re.match(r"Acquire::(https?::|Check-Valid-Until)", line)]
+
+
 def installed(root: Path) -> str:
     """Names and versions of the packages in a root directory, a line each."""
     return output("dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show")
