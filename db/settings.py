@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("/var/lib/undercast/compute"), description="Servers' disks, image cache, lock file."
     )
-    image_cache_gb: int = Field(
+    image_cache_gb: float = Field(
         0, ge=0, description="Most that the image cache takes, GB; 0: a quarter of its disk."
     )
     image_cache_tenant_share: float = Field(

@@ -14,6 +14,7 @@ Guarantees:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -106,6 +107,8 @@ class ImageCache:
             places.publish(part, path)
             _used(path)
         except OSError as error:
+            if error.errno == errno.ENOSPC:  # guests need the room more
+                part.unlink(missing_ok=True)
             raise HostFault(f"cannot keep image {image.checksum}: {error}") from error
         seconds = round(time.monotonic() - started, 2)
         _logger.info("image fetched", image=image.id, bytes=image.size, seconds=seconds)

@@ -1,8 +1,8 @@
 """Room in the image cache: it is bounded, and the image that was used least recently goes first.
 
 An image goes only when no server of the host needs it, whatever state that is in: the base of its
-root disk, or an image that its record names. A server that is just being made or rebuilt may not
-have either yet, so an image that was asked for within the last REST seconds stays too.
+root disk, or an image that its record names. A server has its record before its image is asked for;
+one that got it just now may not be counted yet, so what was asked for within REST seconds stays.
 
 Private images of one tenant have a part of the room only, so that a tenant who boots from hundreds
 of snapshots cannot fill the host (OSSA-2013-037). What finds no room is the host's fault: the
@@ -28,7 +28,7 @@ from db import log
 from db.settings import settings
 from db.wanted import WantedImage
 
-REST = 900.0  # seconds
+REST = 10.0  # seconds
 STALE = 86_400.0  # seconds after which a part of a broken transfer is not waited for any more
 KEPT_FREE = 1 << 30  # bytes of the file system that the cache leaves to guests
 GB = 1 << 30
@@ -66,7 +66,7 @@ class Room:
         """Bounds of this host's cache."""
         config, directory = settings(), places.images_directory()
         directory.mkdir(parents=True, exist_ok=True)
-        most = config.image_cache_gb * GB or shutil.disk_usage(directory).total // 4
+        most = int(config.image_cache_gb * GB) or shutil.disk_usage(directory).total // 4
         return cls(directory, most, int(most * config.image_cache_tenant_share), needed_images)
 
     @contextmanager
@@ -130,8 +130,7 @@ class Room:
         if not partly and total - sum(entry.size for entry in idle) > most:
             return False
         for entry in idle:
-            if total > most:
-                _evict(entry)
+            if total > most and _evict(entry):
                 total -= entry.size
         return total <= most
 
@@ -187,10 +186,14 @@ def owner_of(path: Path) -> str:
         return ""
 
 
-def _evict(entry: Cached) -> None:
+def _evict(entry: Cached) -> bool:
+    """Remove a file, unless it was asked for meanwhile."""
+    if _age(entry.path) < REST:
+        return False
     entry.path.unlink(missing_ok=True)
     entry.path.with_suffix(".owner").unlink(missing_ok=True)
     _logger.info("image evicted", checksum=entry.path.name, bytes=entry.size)
+    return True
 
 
 def _age(path: Path) -> float:
