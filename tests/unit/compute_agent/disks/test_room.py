@@ -137,7 +137,7 @@ def test_security_row_5_nothing_goes_in_vain(images: Path) -> None:
 
 def test_a_full_disk_is_room_of_idle_images(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guests took the disk: the cache gives back what nobody needs, for a fetch and by itself."""
-    for letter, age in (("a", 30), ("b", REST + 20), ("c", REST + 10), ("d", REST + 30)):
+    for letter, age in (("a", 1), ("b", REST + 20), ("c", REST + 10), ("d", REST + 30)):
         cached(images, letter, age)
     monkeypatch.setattr(
         shutil,
