@@ -26,8 +26,9 @@ from db.wanted import WantedServer
 #: Namespace of the metadata element that marks a domain as ours.
 NAMESPACE = "urn:undercast:server:1"
 CMDLINE = "root=/dev/vda console=tty0 console=ttyS0 net.ifnames=0"
-EMULATED_CPU = "Nehalem"
-TRANSLATION_CACHE_MIB = 32
+EMULATED_CPU = "qemu64"  # AMD's: kernels take no measures against Meltdown, dear in emulation
+EMULATED_FEATURES = ("ssse3", "sse4.1", "sse4.2", "popcnt")  # which make it x86-64-v2
+LEAST_TRANSLATION_CACHE_MIB = 32
 CONFIG_TARGET = "vdz"  # the last disk, after all volumes (wire notes 5.5)
 BALLOON_PERIOD = 10  # seconds between memory statistics
 
@@ -60,7 +61,7 @@ def domain_xml(
     if host.cpu_shares is not None:
         _text(_sub(domain, "cputune"), "shares", str(host.cpu_shares.of(server.vcpus)))
     _boot(domain, files)
-    _processor(domain, host)
+    _processor(domain, server, host)
     _sub(domain, "clock", offset="utc")
     _text(domain, "on_poweroff", "destroy")
     _text(domain, "on_reboot", "restart")
@@ -95,16 +96,19 @@ def _boot(domain: Element, files: GuestFiles) -> None:
     _text(os, "cmdline", CMDLINE)
 
 
-def _processor(domain: Element, host: HostAbilities) -> None:
+def _processor(domain: Element, server: WantedServer, host: HostAbilities) -> None:
     features = _sub(domain, "features")
     _sub(features, "acpi")
     _sub(features, "apic")
     if host.domain_type == "kvm":
         _sub(domain, "cpu", mode="host-model")
         return
-    _text(_sub(features, "tcg"), "tb-cache", str(TRANSLATION_CACHE_MIB), unit="MiB")
+    cache = max(LEAST_TRANSLATION_CACHE_MIB, server.ram_mb // 4)
+    _text(_sub(features, "tcg"), "tb-cache", str(cache), unit="MiB")
     cpu = _sub(domain, "cpu", mode="custom", match="exact", check="none")
     _text(cpu, "model", EMULATED_CPU, fallback="forbid")
+    for name in EMULATED_FEATURES:
+        _sub(cpu, "feature", policy="require", name=name)
 
 
 def _devices(
