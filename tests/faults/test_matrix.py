@@ -109,10 +109,10 @@ SCENARIOS = (
     ),
     Scenario("create", ("undoing",), create, ("ERROR",), also_fails=("spawning",)),
     Scenario("reboot", ("powering_off", "starting"), reboot, ("ACTIVE",),
-             with_drive=("powering_off", "starting")),
+             with_drive=("starting",)),
     Scenario(
         "rebuild", ("rebuilding", "powering_off", "block_device_mapping", "spawning"),
-        rebuild, ("ACTIVE",), with_drive=("block_device_mapping", "spawning"),
+        rebuild, ("ACTIVE",), with_drive=("block_device_mapping",),
     ),
     Scenario("snapshot", ("image_snapshot", "uploading", "finishing"), snapshot, ("ACTIVE",),
              with_drive=("image_snapshot",)),
@@ -163,7 +163,7 @@ def has_its_file(lab: Lab, server_id: int, *, on_drive: bool) -> None:
                     " WHERE s.id = :id", id=server_id)[0].name  # fmt: skip
     directory = lab.state / "hosts" / host / "state" / "servers" / str(server_id)
     told = json.loads((directory / "injected.json").read_text())
-    assert [FILE in line for line in told["done"]] == [True]
+    assert sum(FILE in line for line in told["done"]) == 1
     assert told["failed"] == []
     if on_drive:
         there = f"mtype -i config.raw ::{FILE}"

@@ -188,3 +188,12 @@ class TestRebuild:
     def other(self, cache: Any, server: WantedServer) -> Any:
         (cache.directory / ("b" * 64)).write_bytes(b"\0" * MIB)
         return type(server.image)(8, "b" * 64, "raw", MIB, MIB)
+
+
+def test_how_much_is_copied_is_what_qemu_img_says(server: WantedServer, tmp_path: Path) -> None:
+    """R169: of a guest that is off."""
+    words = ["qemu-img", "convert", "-p", "-f", "qcow2", "-O", "qcow2", str(root_of(server))]
+    said = subprocess.check_output([*words, str(tmp_path / "copy")], text=True, timeout=60)
+    shares = [snapshot._share(said[:end]) for end in range(len(said))]
+    assert shares == sorted(shares)
+    assert (shares[0], snapshot._share(said)) == (0.0, 1.0)
