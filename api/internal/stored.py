@@ -4,12 +4,14 @@ A file of this machine is sent by the kernel. One that lies elsewhere is asked f
 and a host whose transfer breaks, because the store went away, asks again for the rest.
 """
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.faults import NotFound, ServiceUnavailable
 from db import image_store, log
@@ -51,6 +53,14 @@ def _away(error: StoreAway) -> ServiceUnavailable:
     return ServiceUnavailable()
 
 
+class _Pieces(StreamingResponse):
+    """Pieces as they come; the connection breaks when the store does, and the host resumes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(ServiceUnavailable, FileNotFoundError):  # too late for a fault
+            await super().__call__(scope, receive, send)
+
+
 async def answer(checksum: str, method: str, wanted: str | None) -> Response:
     """The file of a checksum, or what a Range header wants of it.
 
@@ -74,7 +84,7 @@ async def answer(checksum: str, method: str, wanted: str | None) -> Response:
         status, headers["Content-Range"] = 206, f"bytes {first}-{end - 1}/{size}"
     if method == "HEAD":
         return Response(None, status, headers, _TYPE)
-    return StreamingResponse(_pieces(store, checksum, first, end), status, headers, _TYPE)
+    return _Pieces(_pieces(store, checksum, first, end), status, headers, _TYPE)
 
 
 async def _pieces(store: Store, checksum: str, first: int, end: int) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _LOCAL = ("file", "local")
 _YOUNG = 600.0  # seconds in which a file need not be brought again to be safe from the sweeper
 _BLOCK = 16 << 20  # bytes that go up at once, at the least
 _MOST_BLOCKS = 9000  # S3 takes 10,000
+_LOGIN = re.compile(r"(?<=://)[^/@]+(?=@)")  # of a URL that has one
 # S3's own libraries would wait and repeat for minutes while somebody waits for us.
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 1}}
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -50,7 +52,8 @@ class Remote:
     def __init__(self, url: str, options: str, staging: Path) -> None:
         """``options`` is JSON: what fsspec's file system of the URL takes. Asks nobody anything."""
         self.incoming = staging
-        self._url = url
+        self._url = _LOGIN.sub("...", url)
+        self._login = _LOGIN.findall(url)
         given = {**_DEFAULTS.get(get_protocol(url), {}), **json.loads(options)}
         with self._answering():
             self._fs, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **given)
@@ -140,11 +143,14 @@ class Remote:
 
     @contextmanager
     def _answering(self, *, missing: bool = False) -> Iterator[None]:
-        """Errors of whichever library become StoreAway; with ``missing``, one of no file stays."""
+        """Errors of whichever library become StoreAway; with ``missing``, one of no file stays.
+
+        That there is no bucket is said of no file: hosts would give up what an operator can mend.
+        """
         try:
             yield
         except FileNotFoundError as error:
-            if missing:
+            if missing and not _has_no_bucket(error):
                 raise
             raise self._away(error) from error
         except Exception as error:
@@ -152,7 +158,17 @@ class Remote:
 
     def _away(self, error: Exception) -> StoreAway:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        for login in self._login:
+            reason = reason.replace(login, "...")
+        if isinstance(error, PermissionError):
+            reason = f"it refuses what its options log in with ({reason})"
         return StoreAway(f"The image store {self._url} cannot be used: {reason}.")
+
+
+def _has_no_bucket(error: FileNotFoundError) -> bool:
+    """Whether S3 says so; the library says the same of a bucket and of a file."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    return bool(answer.get("Error", {}).get("Code") == "NoSuchBucket")
 
 
 def _stamp(facts: dict[str, Any]) -> float:

@@ -126,8 +126,20 @@ def test_a_bucket_that_is_not_there_is_not_made(server: S3Server, tmp_path: Path
     store = Remote("s3://another-bucket/images", json.dumps(server.options), tmp_path)
     path = tmp_path / "x"
     path.write_bytes(b"x")
-    with pytest.raises(StoreAway, match="bucket"):
-        store.bring(path, "a" * 64)
+    for act in (
+        lambda: store.bring(path, "a" * 64), lambda: store.size("a" * 64),
+        lambda: store.read("a" * 64, 0, 1), lambda: store.names(0),
+    ):  # fmt: skip
+        with pytest.raises(StoreAway, match="bucket"):
+            act()
+
+
+def test_a_login_in_the_url_is_not_shown(server: S3Server, tmp_path: Path) -> None:
+    url = server.url.replace("//", "//name:password@")
+    store = Remote(url, json.dumps(server.options), tmp_path)
+    with pytest.raises(StoreAway, match=r"s3://\.\.\.@undercast-images") as error:
+        store.size("a" * 64)
+    assert "password" not in str(error.value)
 
 
 def test_nobody_there(tmp_path: Path) -> None:
