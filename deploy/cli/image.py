@@ -108,6 +108,7 @@ def register(
         _check_part(conn, place, kernel, Kind.kernel)
         _check_part(conn, place, ramdisk, Kind.ramdisk)
     where = image_store.store()
+    where.size("0" * 64)  # a store that cannot be used shows before all bytes are copied
     with store.copied(file, where.incoming) as incoming:
         declared = "raw" if kind is not Kind.machine else disk_format
         facts = store.inspected(incoming, declared)
