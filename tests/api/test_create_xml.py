@@ -127,10 +127,10 @@ def test_r189_files_and_user_data(api: Api, records: World, database: Engine) ->
             <file path="/empty"/>
         </personality></server>"""
     assert create(api, xml).status_code == 202
-    (kept,) = guest_data(database)
-    assert kept.user_data == b"xxx"
+    ((user_data, files),) = guest_data(database)
+    assert user_data == b"xxx"
     banner = b'      \r\n"A cloud does not know why it moves i'
-    assert kept.files == (("/etc/banner.txt", banner), ("/empty", b""))
+    assert files == [("/etc/banner.txt", banner), ("/empty", b"")]
 
 
 def test_d3_metadata_verbatim_names_trimmed(api: Api, records: World) -> None:

@@ -200,13 +200,17 @@ def fetched(stored: StoredBytes) -> Path:
     return ImageCache.from_settings().fetch(image)
 
 
+def unasked(share: float = 0.0) -> None:
+    """The work is wanted."""
+
+
 @pytest.mark.usefixtures("as_host")
 def test_a_host_brings_an_image_and_fetches_it(tmp_path: Path) -> None:
     """The agent's own upload and cache, over real sockets."""
     disk = tmp_path / "disk"
     words = ["create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", str(disk), "16M"]
     subprocess.run(["qemu-img", *words], check=True, timeout=60)
-    stored = upload(disk, lambda: None)
+    stored = upload(disk, unasked)
     assert stored.virtual_size == 16 * 2**20
     assert fetched(stored).read_bytes() == disk.read_bytes()
 
@@ -215,13 +219,13 @@ def test_a_host_brings_an_image_and_fetches_it(tmp_path: Path) -> None:
 def test_a_fake_host_brings_a_real_image() -> None:
     """Also when its process, and with it the copy, was lost between the two steps."""
     host = FakeDriver()
-    host.take_snapshot(5, 9, lambda: None)
+    host.take_snapshot(5, 9, unasked)
     assert host.copied_servers() == {5}
-    stored = host.upload_snapshot(5, 9, lambda: None)
+    stored = host.upload_snapshot(5, 9, unasked)
     assert fetched(stored).stat().st_size == stored.size > 0
     host.discard_snapshots(5)
     assert host.copied_servers() == set()
-    assert FakeDriver().upload_snapshot(5, 9, lambda: None) == stored
+    assert FakeDriver().upload_snapshot(5, 9, unasked) == stored
 
 
 @pytest.mark.usefixtures("as_host")
@@ -232,7 +236,7 @@ def test_an_upload_that_is_not_wanted_any_more_leaves_nothing(
     disk, looks = tmp_path / "disk", iter(range(100))
     disk.write_bytes(bytes(8 << 20))
 
-    def still() -> None:
+    def still(share: float = 0.0) -> None:
         if next(looks) > 12:  # it was hashed, and half of it is on its way
             raise Retry("enough")
 
