@@ -11,10 +11,12 @@ is left out, and the timeline says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from compute_agent import process
 from compute_agent.disks import places
+from compute_agent.errors import HostFault
 from compute_agent.guest_files import (
     KEYS,
     META,
@@ -46,11 +48,15 @@ def contents(server: WantedServer) -> list[GuestFile]:
     files = [GuestFile(META, meta_js(server))]
     if server.public_key:
         files.append(GuestFile(KEYS, key_text(server.public_key)))
-    files += personality(server)
-    if settings().config_drive_layout == "both":
-        trees = openstack_tree(server, drive=True) | ec2_tree(server)
-        files += [GuestFile(f"/{path}", data) for path, data in trees.items()]
-    return files
+    return files + trees(server) + personality(server)
+
+
+def trees(server: WantedServer) -> list[GuestFile]:
+    """What the layout of OpenStack 2012.2 adds."""
+    if settings().config_drive_layout != "both":
+        return []
+    found = openstack_tree(server, drive=True) | ec2_tree(server)
+    return [GuestFile(f"/{path}", data) for path, data in found.items()]
 
 
 def fitting(files: Sequence[GuestFile]) -> tuple[list[GuestFile], dict[str, str]]:
@@ -90,16 +96,21 @@ def make(drive: Path, server: WantedServer) -> Injected:
             path = tree / file.path[1:]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file.data)
-        _run("mcopy", "-s", "-Q", "-i", str(drive), *map(str, sorted(tree.iterdir())), "::/")
         back.mkdir()
-        _run("mcopy", "-s", "-Q", "-n", "-i", str(drive), "::/*", str(back))
+        with suppress(HostFault):  # it skips the names that FAT has not, and says so by its status
+            _run("mcopy", "-s", "-D", "s", "-i", str(drive), *_all_in(tree), "::/")
+        with suppress(HostFault):
+            _run("mcopy", "-s", "-n", "-i", str(drive), "::/*", str(back))
         for file in files:
             found = back / file.path[1:]
             if not found.is_file() or found.read_bytes() != file.data:
-                failed[file.path] = "FAT has another name for it"
-    done = (f"{file.path} on the config drive" for file in files if file.path not in failed)
+                failed[file.path] = "FAT has another name for it, or none"
+    if META in failed:
+        raise HostFault("nothing can be written on a config drive")
+    own = {file.path for file in trees(server)} - {file.path for file in personality(server)}
+    done = [file.path for file in files if file.path not in failed.keys() | own]
     told = (f"{path!r} ({reason})" for path, reason in failed.items())
-    return Injected(tuple(done), tuple(told))
+    return Injected(tuple(done), tuple(told), "on the config drive")
 
 
 def size_of(files: Sequence[GuestFile]) -> int:
@@ -130,6 +141,10 @@ def _why_not(file: GuestFile, seen: dict[str, tuple[str, bool]]) -> str:
 
 def _folded(path: str) -> str:
     return path.casefold()
+
+
+def _all_in(tree: Path) -> list[str]:
+    return [str(path) for path in sorted(tree.iterdir())]
 
 
 def _run(*argv: str) -> None:

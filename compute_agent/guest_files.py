@@ -32,14 +32,15 @@ class Injected:
 
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    place: str = "into the guest"
 
     def told(self, message: str) -> str:
         """``message`` with the report behind it, for the timeline."""
         parts = [message]
         if self.done:
-            parts.append(f"put into the guest: {', '.join(self.done)}")
+            parts.append(f"put {self.place}: {', '.join(self.done)}")
         if self.failed:
-            parts.append(f"not put into the guest: {', '.join(self.failed)}")
+            parts.append(f"not put {self.place}: {', '.join(self.failed)}")
         return "; ".join(parts)
 
     @property

@@ -121,8 +121,8 @@ def _remembered(directory: Path) -> Injected:
     """What was put into the guest when its disks were made."""
     try:
         told = orjson.loads((directory / _INJECTED).read_bytes())
-        return Injected(tuple(told["done"]), tuple(told["failed"]))
-    except (FileNotFoundError, ValueError):
+        return Injected(tuple(told["done"]), tuple(told["failed"]), told["place"])
+    except (FileNotFoundError, ValueError, KeyError):
         return Injected()
 
 

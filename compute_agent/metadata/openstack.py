@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from compute_agent.metadata.ec2 import full_host_name
-from db.wanted import WantedServer
+from db.wanted import WantedFile, WantedServer
 
 VERSIONS = ("2012-08-10", "latest")
 
@@ -26,9 +26,14 @@ def openstack_tree(server: WantedServer, *, drive: bool = False) -> dict[str, by
     tree = {
         f"openstack/{number}/{name}": body for number in VERSIONS for name, body in version.items()
     }
-    for number, file in enumerate(server.files):
+    for number, file in enumerate(_files(server)):
         tree[f"openstack/{_content(number)}"] = file.data
     return tree
+
+
+def _files(server: WantedServer) -> list[WantedFile]:
+    """The client's files, the last one of each path."""
+    return list({file.path: file for file in server.files}.values())
 
 
 def _content(number: int) -> str:
@@ -52,6 +57,6 @@ def _meta_data(server: WantedServer, *, drive: bool) -> dict[str, Any]:
     if drive and server.files:
         found["files"] = [
             {"path": file.path, "content_path": f"/{_content(number)}"}
-            for number, file in enumerate(server.files)
+            for number, file in enumerate(_files(server))
         ]
     return found

@@ -103,7 +103,8 @@ def test_interrupted_it_leaves_nothing(undercast: Undercast) -> None:
     """^C while bytes still come by a pipe."""
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.cli.main", "image", "register", "-", "--name", "x"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "deploy.cli.main",
+         "image", "register", "-", "--name", "x"],
         stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     os.close(reader)

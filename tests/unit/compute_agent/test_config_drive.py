@@ -97,6 +97,18 @@ def test_r193_both_layouts(tmp_path: Path, layout: pytest.MonkeyPatch) -> None:
         assert read(drive, f"/ec2/{version}/user-data") == b"#!/bin/sh\n"
 
 
+def test_a_clients_own_file_wins_in_both_layouts(
+    tmp_path: Path, layout: pytest.MonkeyPatch
+) -> None:
+    layout.setenv("UNDERCAST_CONFIG_DRIVE_LAYOUT", "both")
+    given = personality(("/ec2/latest/user-data", b"mine"), ("/a", b"1"), ("/a", b"2"))
+    drive = made(tmp_path, user_data=b64encode(b"x").decode(), files=given)
+    assert read(drive, "/ec2/latest/user-data") == b"mine"
+    listed = orjson.loads(read(drive, "/openstack/latest/meta_data.json"))["files"]
+    assert [file["path"] for file in listed] == ["/ec2/latest/user-data", "/a"]
+    assert read(drive, "/openstack/content/0001") == b"2"
+
+
 def test_a_server_without_anything_has_an_empty_meta_js(tmp_path: Path) -> None:
     assert orjson.loads(read(made(tmp_path), "/meta.js")) == {}
 
@@ -118,7 +130,14 @@ def test_it_grows_with_its_files(tmp_path: Path) -> None:
         (["/a", "/a/b"], ["/a"], ["'/a/b' (a file and a directory)"]),
         (["/a/b", "/a"], ["/a/b"], ["'/a' (a file and a directory)"]),
         (["/a:b", "/x."], [], ["'/a:b' (no name for FAT)", "'/x.' (no name for FAT)"]),
-        (["/é"], [], ["'/é' (FAT has another name for it)"]),
+        (["/é"], [], ["'/é' (FAT has another name for it, or none)"]),
+        (["/con", "/ok"], ["/ok"], ["'/con' (FAT has another name for it, or none)"]),
+        (
+            ["/aux/x", "/NUL"],
+            [],
+            [f"'/{name}' (FAT has another name for it, or none)" for name in ("aux/x", "NUL")],
+        ),
+        (["/I", "/\u0131"], ["/I"], ["'/\u0131' (FAT has another name for it, or none)"]),
         (["/", "/new\nline"], [], ["'/' (no name for FAT)", "'/new\\nline' (no name for FAT)"]),
     ],
 )
@@ -128,8 +147,8 @@ def test_names_that_fat_does_not_hold(
     """Security row 9: paths stay on the drive; the rest is told, and stops nothing."""
     given = personality(*((path, path.encode()) for path in paths))
     report = config_drive.make(tmp_path / "drive", make_server(config_drive=True, files=given))
-    told = [f"{path} on the config drive" for path in dict.fromkeys(["/meta.js", *kept])]
-    assert list(report.done) == told
+    assert list(report.done) == list(dict.fromkeys(["/meta.js", *kept]))
+    assert report.place == "on the config drive"
     assert list(report.failed) == failed
     for path in kept:
         assert read(tmp_path / "drive", path)
