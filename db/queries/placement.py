@@ -72,8 +72,7 @@ _RESIZE = text("""
 """)
 _NEEDS = text("""
     SELECT s.id AS server_id, s.uuid::text AS uuid, s.zone_id, s.vcpus, s.ram_mb, s.host_id,
-           s.disk_gb + CASE WHEN s.root_gb > 0 THEN s.root_gb
-                            ELSE (i.virtual_size + 1073741823) / 1073741824 END AS disk_gb
+           s.disk_gb + greatest(s.root_gb, (i.virtual_size + 1073741823) / 1073741824) AS disk_gb
     FROM servers s JOIN images i ON i.id = s.image_id WHERE s.id = :id FOR UPDATE OF s
 """)
 

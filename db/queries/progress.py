@@ -26,8 +26,8 @@ _ACTIVE = text("""
     WHERE id = :id AND deleted_at IS NULL AND task_state IS DISTINCT FROM 'deleting'
 """)
 _FAULT = text("""
-    UPDATE servers SET vm_state = 'ERROR', task_state = NULL, fault_code = :code,
-           fault_message = :message, updated_at = clock_timestamp()
+    UPDATE servers SET vm_state = 'ERROR', task_state = NULL, power_state = NULL,
+           fault_code = :code, fault_message = :message, updated_at = clock_timestamp()
     WHERE id = :id AND deleted_at IS NULL AND task_state IS DISTINCT FROM 'deleting'
 """)
 _UNPLACE = text("UPDATE servers SET host_id = NULL WHERE id = :id")

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from db import image_store
 from db.image_store import Store, StoreAway
 from db.queries import images_admin
+from db.queries.images import RECORD_KEYS
 from db.queries.images_admin import NewImage, StillUsed
 from db.queries.zones import ZoneSummary
 from deploy.cli import database, store
@@ -73,6 +74,8 @@ def _properties(given: list[str]) -> list[str]:
         key, equals, value = text.partition("=")
         if not key or not equals or len(key.encode()) > 255 or len(value.encode()) > 255:
             raise typer.BadParameter(f"{text!r} is not key=value of at most 255 bytes each")
+        if key in (*RECORD_KEYS, "image_type", "image_state"):
+            raise typer.BadParameter(f"{key} is the service's own; other options may set it")
     return given
 
 
@@ -103,6 +106,8 @@ def register(
     """
     if kind is not Kind.machine and (kernel or ramdisk or disk_format is DiskFormat.qcow2):
         raise typer.BadParameter("kernels and ramdisks are raw, and boot with nothing else")
+    if ramdisk is not None and kernel is None:
+        raise typer.BadParameter("a ramdisk needs the kernel that loads it: --kernel ID")
     with database.transaction() as conn:
         place = database.zone(conn, zone)
         _check_part(conn, place, kernel, Kind.kernel)

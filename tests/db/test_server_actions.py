@@ -313,6 +313,16 @@ class TestRebuild:
         assert world.one("SELECT used_disk_gb FROM hosts") == 1
         assert balanced(world)
 
+    def test_an_image_larger_than_the_zones_root_disks_claims_what_its_disk_has(
+        self, world: World
+    ) -> None:
+        """As a snapshot from before the operator made root disks smaller."""
+        server_id = active(world)
+        with world.engine.begin() as conn:
+            conn.execute(text("UPDATE servers SET root_gb = 10"))
+        do(world, rebuild(world, server_id, image(world, "large", virtual_size=40 * GIB)))
+        assert world.one("SELECT used_disk_gb FROM hosts") == 40
+
     def test_a_host_without_room_refuses(self, world: World) -> None:
         server_id = active(world)
         huge = image(world, "huge", virtual_size=101 * GIB)

@@ -117,6 +117,7 @@ class TestRegister:
     @pytest.mark.parametrize(
         "words",
         [["--property", "novalue"], ["--property", "=x"], ["--disk-format", "vmdk"],
+         ["--property", "kernel_id=77"], ["--property", "image_type=snapshot"], ["--ramdisk", 2],
          ["--kind", "kernel", "--kernel", 1], ["--kind", "ramdisk", "--disk-format", "qcow2"]],
     )  # fmt: skip
     def test_wrong_usage(self, undercast: Undercast, tmp_path: Path, words: list[object]) -> None:
