@@ -34,7 +34,9 @@ def create(
     vcpus: Annotated[int, typer.Option(min=1, max=1024, help="Virtual processors.")],
     ram: Annotated[int, typer.Option(min=1, max=2**26, help="Memory, MB.")],
     disk: Annotated[int, typer.Option(min=0, max=2**20, help="Ephemeral disk, GB; 0: none.")] = 0,
-    swap: Annotated[int, typer.Option(min=0, max=2**26, help="Swap, MB.")] = 0,
+    swap: Annotated[
+        int, typer.Option(min=0, max=2**26, help="Swap that clients see, MB; no disk is made.")
+    ] = 0,
     id: Annotated[
         int | None, typer.Option(min=1, max=2**53, help="Id; default: the next free one.")
     ] = None,
