@@ -58,15 +58,26 @@ def ssh_words(lab: Lab, address: str, command: str, user: str = "root") -> list[
 
 
 def inside(lab: Lab, server: dict[str, Any]) -> str:
-    """Host name of the guest, as it says over ssh, as soon as it lets us in."""
+    """Host name of the guest, as it says over ssh, as soon as it lets us in.
+
+    A guest that does not shows its console.
+    """
+    said = ""
 
     def look() -> str:
+        nonlocal said
         try:
             return ssh(lab, server, "hostname")
-        except AssertionError:
+        except AssertionError as error:
+            said = str(error)
             return ""
 
-    return eventually(look, "ssh answers", BOOT)
+    try:
+        return eventually(look, "ssh answers", BOOT)
+    except AssertionError as error:
+        directory = lab.state / "hosts" / host_of(lab, server) / "state/servers" / str(server["id"])
+        console = (directory / "console.log").read_bytes()[-4000:].decode(errors="replace")
+        raise AssertionError(f"{error}\n{said}\nits console ends with:\n{console}") from None
 
 
 def answers(lab: Lab, where: str, address: str) -> bool:
