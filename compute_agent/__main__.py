@@ -35,7 +35,7 @@ from db.settings import settings
 from scheduler.nudge import nudge
 from scheduler.worker import Worker
 
-SETTLE = 0.2  # seconds that several look hints are gathered
+SETTLE = 0.2  # seconds between two rounds, in which hints to look are gathered
 
 _logger = log.logger(__name__)
 
@@ -65,10 +65,12 @@ def make_hosts(locks: Locks) -> list[Host]:
     return [Host(engine(), config.host_name, LibvirtDriver(), boot_id(), locks)]
 
 
-def plans(engine: Engine, driver_of: Callable[[str], Driver]) -> list[Plan]:
-    """All that an agent can do."""
+def plans(
+    engine: Engine, driver_of: Callable[[str], Driver], protect: Callable[[str], None]
+) -> list[Plan]:
+    """All that an agent can do; ``protect`` brings the groups of a target's host into force."""
     return [
-        CreatePlan(engine, driver_of).plan,
+        CreatePlan(engine, driver_of, protect).plan,
         reboot_plan(engine, driver_of),
         rebuild_plan(engine, driver_of),
         SnapshotPlan(engine, driver_of).plan,
@@ -93,14 +95,18 @@ def register_all(hosts: Sequence[Host]) -> None:
 
 
 def keep_reconciling(host: Host) -> None:
-    """Reconcile now, whenever asked to, and periodically."""
+    """All of it now and periodically; what changed when somebody says so, and between times."""
+    config, due = settings(), 0.0
     while True:
+        everything = time.monotonic() >= due
         try:
-            host.reconcile()
+            (host.reconcile if everything else host.catch_up)()
         except Exception as error:
             _logger.warning("reconcile failed", host=host.name, error=str(error))
-        host.wait_for_look(settings().reconcile_seconds)
+        if everything:
+            due = time.monotonic() + config.reconcile_seconds
         time.sleep(SETTLE)
+        host.wait_for_look(min(config.sweep_seconds, max(due - time.monotonic(), 0)))
 
 
 def main() -> None:
@@ -110,13 +116,14 @@ def main() -> None:
     locks = Locks()
     hosts = make_hosts(locks)
     drivers: dict[str, Driver] = {host.target: host.driver for host in hosts}
+    groups = {host.target: host.groups for host in hosts}
     interface.serve(partial(console_of, list(drivers.values())))
     register_all(hosts)
     runner = Runner(
         engine(),
         owner=f"agent@{hosts[0].name}:{os.getpid()}",
         targets=list(drivers),
-        plans=plans(engine(), drivers.__getitem__),
+        plans=plans(engine(), drivers.__getitem__, lambda target: groups[target].apply()),
         nudge=nudge,
         lease_seconds=settings().lease_seconds,
         threads=settings().agent_threads,

@@ -22,11 +22,17 @@ MOST_HOSTS = 3  # hosts that a create tries before it gives up
 
 
 class CreatePlan:
-    """Create on the hosts that ``driver_of`` knows by the operation's target."""
+    """Create on the hosts that ``driver_of`` knows by the operation's target.
 
-    def __init__(self, engine: Engine, driver_of: Callable[[str], Driver]) -> None:
+    ``protect`` brings the security groups of a target's host into force.
+    """
+
+    def __init__(
+        self, engine: Engine, driver_of: Callable[[str], Driver], protect: Callable[[str], None]
+    ) -> None:
         self._engine = engine
         self._driver_of = driver_of
+        self._protect = protect
         self.plan = Plan(
             "create",
             {
@@ -43,6 +49,7 @@ class CreatePlan:
     def _network(self, lease: Lease) -> Result:
         server = wanted(self._engine, lease)
         self._driver_of(lease.target).plug(server)
+        self._protect(lease.target)
         addresses = [server.fixed_address, *server.public_addresses]
         return self._next(lease, "block_device_mapping", f"Network ready: {', '.join(addresses)}")
 

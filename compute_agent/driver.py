@@ -13,6 +13,7 @@ from typing import Protocol
 from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
+from db.wanted_firewall import WantedFirewall
 
 
 class Still(Protocol):
@@ -46,6 +47,18 @@ class Driver(Protocol):
 
     def prepare_host(self, network: WantedNetwork | None) -> None:
         """Bridge, base rules, hypervisor connection; everything that is not a server's."""
+
+    def restore(self) -> None:
+        """What the host knows of its servers' network is in force, while the database is away."""
+
+    def protect(self, wanted: WantedFirewall, *, afresh: bool) -> dict[int, str]:
+        """Plugged servers get in what their security groups allow, and nothing else.
+
+        Returns, by group, what could not be brought into force. ``afresh``: look at what is there.
+        """
+
+    def plugged_generation(self, server_id: int) -> int | None:
+        """Generation of the record that a server was plugged with; None when it was not."""
 
     def resources(self) -> HostResources:
         """Totals of the host."""

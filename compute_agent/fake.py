@@ -14,6 +14,7 @@ from compute_agent.driver import HostResources, PowerState, Still
 from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.wanted import WantedNetwork, WantedServer
+from db.wanted_firewall import WantedFirewall
 
 _DISK_BYTES = 1 << 20
 
@@ -23,13 +24,25 @@ class FakeDriver:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._plugged: set[int] = set()
+        self._plugged: dict[int, int] = {}  # generation by server
         self._disks: set[int] = set()
         self._domains: dict[int, PowerState] = {}
         self._snapshots: dict[int, bytes] = {}  # by server
 
     def prepare_host(self, network: WantedNetwork | None) -> None:
         """Nothing to prepare."""
+
+    def restore(self) -> None:
+        """Nothing is kept."""
+
+    def protect(self, wanted: WantedFirewall, *, afresh: bool) -> dict[int, str]:
+        """All of it is in force."""
+        return {}
+
+    def plugged_generation(self, server_id: int) -> int | None:
+        """What was remembered."""
+        with self._lock:
+            return self._plugged.get(server_id)
 
     def resources(self) -> HostResources:
         """A host of common size."""
@@ -38,12 +51,12 @@ class FakeDriver:
     def plug(self, server: WantedServer) -> None:
         """Remember the tap."""
         with self._lock:
-            self._plugged.add(server.id)
+            self._plugged[server.id] = server.generation
 
     def unplug(self, server_id: int) -> None:
         """Forget the tap."""
         with self._lock:
-            self._plugged.discard(server_id)
+            self._plugged.pop(server_id, None)
 
     def build_disks(self, server: WantedServer) -> Injected:
         """Remember the disks."""
@@ -123,7 +136,7 @@ class FakeDriver:
     def local_servers(self) -> set[int]:
         """Ids of which anything is remembered."""
         with self._lock:
-            return self._plugged | self._disks | set(self._domains)
+            return set(self._plugged) | self._disks | set(self._domains)
 
     def on_change(self, look: Callable[[], None]) -> None:
         """Nothing changes by itself here."""

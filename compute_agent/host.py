@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from compute_agent.driver import Driver
+from compute_agent.groups import Groups
 from compute_agent.reconcile import Reconciler
 from db import log
 from db.operations.queue import host_target
@@ -42,8 +43,12 @@ class Host:
         self._engine = engine
         self._boot = boot
         self._known_boot: str | None = None
-        self._reconciler = Reconciler(engine, name, settings().host_zone, driver, locks)
+        zone = settings().host_zone
+        self.groups = Groups(engine, name, driver)
         self._look = threading.Event()
+        self._reconciler = Reconciler(
+            engine, name, zone, driver, locks, self.groups, hinted=self._look
+        )
         driver.on_change(self.look)
 
     def register(self) -> None:
@@ -94,9 +99,12 @@ class Host:
         """Reconcile soon."""
         self._look.set()
 
+    def catch_up(self) -> None:
+        """What changed is in force now."""
+        self._reconciler.catch_up()
+
     def reconcile(self) -> None:
         """One round now; the first after a restart of the host starts its guests again."""
-        self._look.clear()
         if self._reconciler.run(host_restarted=self._restarted):
             self._known_boot = self._boot
 

@@ -18,6 +18,7 @@ from compute_agent.guest_files import Injected
 from db.queries.image_changes import StoredBytes
 from db.settings import settings
 from db.wanted import WantedNetwork, WantedServer
+from db.wanted_firewall import WantedFirewall
 
 
 class LibvirtDriver:
@@ -35,6 +36,19 @@ class LibvirtDriver:
             network.prepare_host(wanted)
         self._domains.known_ids()
         self._cache.room.tidy()
+
+    def restore(self) -> None:
+        """From the servers' records and the groups kept on disk."""
+        network.restore()
+
+    def protect(self, wanted: WantedFirewall, *, afresh: bool) -> dict[int, str]:
+        """Chains of servers and groups, sets of members."""
+        return network.protect(wanted, afresh=afresh)
+
+    def plugged_generation(self, server_id: int) -> int | None:
+        """That of ``server.json``."""
+        record = serverdir.read(server_id)
+        return None if record is None else record.wanted.generation
 
     def resources(self) -> HostResources:
         """Totals of the machine."""

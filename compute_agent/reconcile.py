@@ -1,8 +1,12 @@
 """Makes a host equal to what the database wants, without arguments.
 
-Runs at start, when a guest changed by itself, on ``look`` and periodically, and calls the same step
-functions that operations call. Rules:
+Runs at start and periodically, and for what changed when a guest changed by itself and on ``look``;
+calls the same step functions that operations call. Rules:
 
+- What changed comes first: :meth:`Reconciler.catch_up` brings the host's security groups into
+  force, then the servers whose record or power is another one. A hint to look asks for that alone,
+  and a round over all servers stops for it.
+- While the database is away, what the host itself knows of its network is kept in force.
 - A server in the hands of an operation is left alone; each server is read again under its lock.
   Nobody is waited for. While an image is made of a server, its network is kept up to date.
 - What belongs to a server that the database says is deleted, or that is on another host, goes.
@@ -16,20 +20,25 @@ functions that operations call. Rules:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from compute_agent.create import clear
 from compute_agent.driver import Driver, PowerState
+from compute_agent.groups import Groups
 from db import log
+from db.operations import faults
 from db.operations.errors import StepError
 from db.operations.runner import Locks, part_of
 from db.queries import agents, progress
 from db.wanted import WantedServer
+from scheduler.nudge import look_at
 
 MOST_RESTARTS = 6  # of one guest within RESTART_MEMORY
 RESTART_MEMORY = 600.0  # seconds
@@ -66,35 +75,61 @@ class Reconciler:
     zone: str
     driver: Driver
     locks: Locks
+    groups: Groups
+    hinted: threading.Event = field(default_factory=threading.Event)  # somebody asked to look
     restarts: Restarts = field(default_factory=Restarts)
     lost: set[int] = field(default_factory=set)  # whose guests a restart of the host ended
     lost_known: bool = False
 
     def prepare(self) -> None:
-        """What is the host's own: bridge, base rules, connection."""
-        with self.engine.begin() as conn:
-            network = agents.network_of_zone(conn, self.zone)
+        """What is the host's own: bridge, base rules, connection.
+
+        While the database is away, also what the host knows of its servers' network.
+        """
+        try:
+            with self.engine.begin() as conn:
+                network = agents.network_of_zone(conn, self.zone)
+        except (OperationalError, InterfaceError):
+            self.driver.restore()
+            raise
         self.driver.prepare_host(network)
 
     def run(self, *, host_restarted: bool = False) -> bool:
-        """One round; whether all of it is true now. One failing server stops no other."""
+        """One round over all; whether all of it is true now. One failing server stops no other."""
+        self.hinted.clear()
         self.prepare()
+        self.groups.apply(afresh=True)
         with self.engine.begin() as conn:
             active = progress.active_on_host(conn, self.host)
-            wanted = progress.ids_on_host(conn, self.host)
+            wanted = progress.on_host(conn, self.host)
         if host_restarted and not self.lost_known:
             self.lost, self.lost_known = active, True
         self.lost &= active
         powers, whole = self.driver.power_states(), True
-        for server_id in wanted:
-            power = powers.get(server_id, PowerState.SHUTOFF)
-            whole &= self._guarded(server_id, partial(self._keep, server_id, power))
-        strangers = sorted(self.driver.local_servers() - set(wanted))
+        for server in wanted:
+            if self.hinted.is_set():
+                self.catch_up()
+            power = powers.get(server.id, PowerState.SHUTOFF)
+            whole &= self._guarded(server.id, partial(self._keep, server.id, power))
+        strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
         for server_id in strangers:
             whole &= self._guarded(server_id, partial(self._judge, server_id))
         for server_id in sorted(self.driver.copied_servers()):
             whole &= self._guarded(server_id, partial(self._tidy, server_id))
         return whole and not self.lost
+
+    def catch_up(self) -> None:
+        """What changed is in force: the groups, then servers of another generation or power."""
+        self.hinted.clear()
+        self.groups.apply()
+        with self.engine.begin() as conn:
+            wanted = progress.on_host(conn, self.host)
+        powers = self.driver.power_states()
+        for server in wanted:
+            power = powers.get(server.id, PowerState.SHUTOFF)
+            known = self.driver.plugged_generation(server.id)
+            if known != server.generation or power != server.power_state:
+                self._guarded(server.id, partial(self._keep, server.id, power))
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
         """Act on a server unless an operation does; whether it was done."""
@@ -124,7 +159,9 @@ class Reconciler:
             server = progress.wanted(conn, server_id)
         if fate is None or fate.busy or fate.deleted or not fate.here or server is None:
             return
+        faults.stop_here("look", "server", "before")
         self.driver.plug(server)
+        faults.stop_here("look", "server", "after")
         if fate.copying:
             return
         power = seen
@@ -169,7 +206,8 @@ class Reconciler:
             clear(self.driver, server_id)
             if fate.here:
                 with self.engine.begin() as conn:
-                    progress.release_all(conn, server_id)
+                    hosts = progress.release_all(conn, server_id)
+                look_at(hosts)
         elif not fate.here and not fate.busy and not fate.copying:
             _logger.warning("clearing a server of another host", server=server_id)
             clear(self.driver, server_id)

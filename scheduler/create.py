@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from db.operations.errors import Fatal, StepError
 from db.operations.queue import Lease, host_target
 from db.operations.runner import Decide, Done, Go, Plan, Result
-from db.queries import addresses, placement, progress
+from db.queries import addresses, group_state, placement, progress
 from db.queries.ends import CREATE_TOO_LATE
 from db.queries.placement import Candidate, Needs
 from db.settings import settings
@@ -69,10 +69,12 @@ def _place(conn: Connection, lease: Lease) -> Go:
         quarantine=config.address_quarantine_seconds,
     )
     progress.place(conn, lease.subject_id, host.id, "networking")
+    looks = group_state.members_changed(conn, lease.subject_id)
     return Go(
         "networking",
         f"Placed on {host.name}",
         target=host_target(host.name),
+        looks=looks,
         details={
             "host": host.name,
             "candidates": seen,
@@ -117,9 +119,9 @@ def _failed(lease: Lease, error: StepError) -> Result:
     if isinstance(error, NothingFits):
         details = {"refused": error.refused, "needs": needs_of(error.wanted)}
 
-    def also(conn: Connection) -> None:
+    def also(conn: Connection) -> list[str]:
         progress.become_faulty(conn, lease.subject_id, public)
-        progress.release_claims(conn, lease.subject_id)
+        return progress.release_claims(conn, lease.subject_id)
 
     return Done(
         str(error), outcome="failed", level="error", error=str(error), also=also, details=details

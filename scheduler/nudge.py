@@ -72,8 +72,11 @@ def _nudger() -> Nudger:
     return Nudger()
 
 
-def nudge(target: str, operation_id: int) -> None:
-    """Tell the worker of ``target`` that an operation is due. Never blocks, never raises."""
+def nudge(target: str, operation_id: int | None) -> None:
+    """Tell the worker of ``target`` that an operation is due, or to look when it is None.
+
+    Never blocks, never raises.
+    """
     _nudger().put(target, operation_id)
 
 
@@ -85,4 +88,4 @@ def look_at(hosts: Iterable[str]) -> None:
 
 def look(target: str) -> None:
     """Tell a host's agent to compare itself with the database now. Never blocks, never raises."""
-    _nudger().put(target, None)
+    nudge(target, None)

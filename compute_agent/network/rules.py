@@ -13,6 +13,10 @@ What it guarantees (section 8 of the architecture, row 25 of the security table)
   outside is not forwarded, and nothing leaves by the public interface with an internal source.
 - The gateway's addresses and MAC, and DHCP, never cross the flat interface: each host is gateway
   to its own guests.
+- What comes in to a guest is judged by its security groups (``network.groups``, a table of its own,
+  in the family ip). A bridged packet that this family did not see, because somebody switched
+  bridge-nf-call-iptables off, goes nowhere.
+- From outside, the host is reached by the addresses of the public interface only.
 
 Why nftables by itself and not iptables with a chain per server: the rules of a server are elements
 of sets and maps. They are found by hash however many servers there are, come and go in one
@@ -27,16 +31,22 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from compute_agent.network.names import METADATA, METADATA_PORTS, TABLE, tap_of
+from compute_agent.network.names import (
+    FLAT_MARK,
+    METADATA,
+    METADATA_PORTS,
+    SEEN_MARK,
+    TABLE,
+    tap_of,
+)
 from db.wanted import WantedNetwork, WantedServer
 
 UNSPECIFIED = "0.0.0.0"  # noqa: S104 - an address in a packet, nothing listens on it
 
 #: Family of each set and map that holds servers' elements.
 CONTAINERS = {
-    "senders": "bridge",  # tap . MAC . address that may be a sender's; 0.0.0.0 for DHCP and probes
+    "senders": "bridge",  # tap . MAC . address that are a guest's; 0.0.0.0 for DHCP and probes
     "clients": "bridge",  # tap . client's MAC inside a DHCP packet
-    "receivers": "bridge",  # tap . MAC
     "marks": "bridge",  # tap -> server id
     "ports": "ip",  # server id -> port of the metadata service
     "fixed_of": "ip",  # public address -> fixed address
@@ -69,7 +79,6 @@ def elements_of(server: WantedServer, port: int) -> frozenset[Element]:
         ("senders", (tap, mac, server.fixed_address), ""),
         ("senders", (tap, mac, UNSPECIFIED), ""),
         ("clients", (tap, str(int(mac.replace(":", ""), 16))), ""),
-        ("receivers", (tap, mac), ""),
         ("marks", (tap,), mark),
         ("ports", (mark,), str(port)),
     }
@@ -112,6 +121,8 @@ def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
         "host": f"{{ {network.gateway}, {METADATA} }}",
         "metadata": METADATA,
         "metadata_ports": f"{METADATA_PORTS[0]}-{METADATA_PORTS[-1]}",
+        "flat_mark": f"{FLAT_MARK:#x}",
+        "seen_mark": f"{SEEN_MARK:#x}",
         "group_bit": "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00",
     }
     text = _RULES
@@ -128,7 +139,6 @@ flush table ip <table>
 table bridge <table> {
     set senders { type ifname . ether_addr . ipv4_addr; }
     set clients { typeof iifname . @th,288,48; }
-    set receivers { type ifname . ether_addr; }
     map marks { type ifname : mark; }
 
     chain prerouting {
@@ -172,14 +182,19 @@ table bridge <table> {
         udp sport { 67, 68 } drop
         udp dport { 67, 68 } drop
     }
+    chain judged {
+        type filter hook forward priority 10; policy accept;
+        ether type ip meta mark != <seen_mark> drop
+    }
     chain postrouting {
         type filter hook postrouting priority -300; policy accept;
         oifname "tap-*" goto to_guest
         oifname "<flat>" goto to_flat
     }
     chain to_guest {
-        oifname . ether daddr @receivers accept
-        ether type arp oifname . ether saddr @receivers drop
+        ether type ip oifname . ether daddr . ip daddr @senders accept
+        ether type arp oifname . ether daddr . arp daddr ip @senders accept
+        ether type arp oifname . ether saddr . arp saddr ip @senders drop
         ether type arp <group_bit> accept
         ether saddr <gateway_mac> udp sport 67 udp dport 68 oifname . @th,288,48 @clients accept
         drop
@@ -191,6 +206,7 @@ table bridge <table> {
         arp daddr ip <host> drop
         udp sport { 67, 68 } drop
         udp dport { 67, 68 } drop
+        meta mark set <flat_mark>
     }
 }
 table ip <table> {
@@ -226,6 +242,7 @@ table ip <table> {
         type filter hook input priority filter; policy accept;
         iifname "<bridge>" goto from_guest
         iifname != "lo" ip daddr <host> drop
+        iifname "<public>" ct state new fib daddr . iif type != { local, broadcast, multicast } drop
     }
     chain from_guest {
         ct state established,related accept
@@ -236,6 +253,7 @@ table ip <table> {
     }
     chain forward {
         type filter hook forward priority filter; policy accept;
+        iifname "<bridge>" oifname "<bridge>" meta mark set <seen_mark>
         iifname "<bridge>" oifname { "<bridge>", "<public>" } accept
         iifname "<bridge>" drop
         oifname "<bridge>" ct state established,related accept

@@ -1,39 +1,40 @@
 """A server's part of the network: plugged, unplugged, and whether it is.
 
-One lock for the process: there is one agent per host, and changes are short. Order matters twice.
-The rules are there before the tap is, though a tap without rules passes nothing anyway. And when a
-server goes, its record goes last, because it names the addresses that are still to be cleaned.
+Order matters twice. The rules are there before the tap is, though a tap without rules passes
+nothing anyway. And when a server goes, its record goes last, because it names the addresses that
+are still to be cleaned.
 """
 
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from ipaddress import IPv4Address, IPv4Network
 
 from compute_agent import dhcp, serverdir
-from compute_agent.errors import Fatal, HostFault, Retry
-from compute_agent.network import connections, state
+from compute_agent.errors import Fatal, HostFault, Retry, StepError
+from compute_agent.network import connections, groups, state
 from compute_agent.network.announce import announce
 from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
-from compute_agent.network.names import METADATA_PORTS, tap_of
+from compute_agent.network.lock import lock
+from compute_agent.network.names import FLAT_MARK, METADATA_PORTS, tap_of
 from compute_agent.network.plan import Observed, Plan, to_plug, to_unplug
 from compute_agent.network.rules import Interfaces, transaction
 from compute_agent.process import run
 from compute_agent.serverdir import ServerRecord
+from db import log
 from db.settings import settings
 from db.wanted import WantedNetwork, WantedServer
 
 METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
-_MOST_IDS = 2**32  # a packet's mark and an EC2 name have room for that many
+_MOST_IDS = FLAT_MARK  # a packet's mark has room for that many beside its own meanings
 
-_lock = threading.RLock()
+_logger = log.logger(__name__)
 
 
 def prepare_host(network: WantedNetwork) -> None:
     """The host is gateway, firewall and DHCP server of ``network``; whatever was lost is back."""
-    with _lock:
+    with lock:
         prepare_network(network)
         dhcp.serve(network)
 
@@ -45,7 +46,7 @@ def plug(server: WantedServer) -> None:
     kernel refuses, Fatal when the record holds values that are unfit.
     """
     _check(server)
-    with _lock:
+    with lock:
         nics = interfaces()
         port = _keep_record(server).metadata_port
         seen = _observe(server.id, nics)
@@ -59,7 +60,7 @@ def plug(server: WantedServer) -> None:
 
 def plugged(server: WantedServer) -> bool:
     """Whether :func:`plug` would change nothing."""
-    with _lock:
+    with lock:
         record = serverdir.read(server.id)
         if record is None or record.wanted != server:
             return False
@@ -74,20 +75,42 @@ def plugged(server: WantedServer) -> bool:
 
 def unplug(server_id: int) -> None:
     """Nothing of the server is in the host's network, whatever was there and whatever was lost."""
-    with _lock:
+    with lock:
         nics = interfaces()
         record = serverdir.read(server_id)
         dhcp.forget(server_id)
         wanted = None if record is None else record.wanted
         _apply(to_unplug(server_id, wanted, _observe(server_id, nics), nics), server_id)
+        groups.forget(server_id)
         serverdir.remove(server_id)
 
 
 def local_ids() -> set[int]:
     """Ids of the servers of which anything is in this host's network."""
-    with _lock:
+    with lock:
         routed = {route.server_id for route in state.routes()}
-        return state.taps() | state.firewall().servers() | routed | dhcp.lease_ids()
+        ruled = state.firewall().servers() | groups.known_servers()
+        return state.taps() | ruled | routed | dhcp.lease_ids()
+
+
+def restore() -> None:
+    """What the records on disk say is in force again, without the database.
+
+    The servers that are here get in what was allowed last. One failing server stops no other.
+    """
+    with lock:
+        records = list(serverdir.records())
+        if not records:
+            return
+        prepare_host(records[0].wanted.network)
+        allowed = groups.kept()
+        if allowed is not None:
+            groups.protect(allowed, afresh=True)
+    for record in records:
+        try:
+            plug(record.wanted)
+        except StepError as error:
+            _logger.warning("not restored", server=record.wanted.id, error=str(error))
 
 
 def _check(server: WantedServer) -> None:

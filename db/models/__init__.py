@@ -17,6 +17,7 @@ from db.models.identity import (
 )
 from db.models.network import (
     FixedAddress,
+    HostSecurityGroup,
     Network,
     PublicAddress,
     PublicPool,
@@ -35,6 +36,7 @@ __all__ = [
     "Flavor",
     "Host",
     "HostHeartbeat",
+    "HostSecurityGroup",
     "Image",
     "ImageMetadata",
     "Keypair",

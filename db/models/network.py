@@ -89,6 +89,7 @@ class SecurityGroup(HasId, Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
     name: Mapped[str]
     description: Mapped[str] = mapped_column(server_default="")
+    generation: Mapped[int] = mapped_column(server_default="1")  # of its rules and members
 
     __table_args__ = (UniqueConstraint("tenant_id", "zone_id", "name"),)
 
@@ -138,3 +139,19 @@ class ServerSecurityGroup(Base):
     group_id: Mapped[int] = mapped_column(
         ForeignKey("security_groups.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+
+
+class HostSecurityGroup(Base):
+    """The generation of a group that a host has in force; ``error``: what of it is not."""
+
+    __tablename__ = "host_security_groups"
+
+    host_id: Mapped[int] = mapped_column(
+        ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True
+    )
+    group_id: Mapped[int] = mapped_column(
+        ForeignKey("security_groups.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    generation: Mapped[int]
+    error: Mapped[str | None]
+    applied_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))

@@ -15,7 +15,7 @@ fence, fault classes and timeline, so that a step is only about its own effect. 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,12 +34,16 @@ LONGEST_WAIT = 15.0  # seconds between two tries of a step
 
 _logger = log.logger(__name__)
 
-Also = Callable[[Connection], None]
+Also = Callable[[Connection], Collection[str] | None]  # may name hosts that must look
+Hint = tuple[str, int | None]  # target, and the operation that is due; None: look
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """The effect is true: go on with ``step``, maybe elsewhere. ``also`` joins the commit."""
+    """The effect is true: go on with ``step``, maybe elsewhere. ``also`` joins the commit.
+
+    ``looks``: hosts by name that must compare themselves with the database after it.
+    """
 
     step: str
     message: str
@@ -48,6 +52,7 @@ class Go:
     also: Also | None = None
     level: str = "info"
     details: dict[str, Any] = field(default_factory=dict)
+    looks: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class Runner:
         owner: str,
         targets: Sequence[str],
         plans: Sequence[Plan],
-        nudge: Callable[[str, int], None],
+        nudge: Callable[[str, int | None], None],
         lease_seconds: float,
         threads: int,
         locks: Locks | None = None,
@@ -209,7 +214,7 @@ class Runner:
     # -- running --------------------------------------------------------------------------------
 
     def _run(self, operation_id: int) -> None:
-        follow: list[tuple[str, int]] = []
+        follow: list[Hint] = []
         try:
             with self.engine.begin() as conn:
                 lease = queue.lease(
@@ -240,14 +245,14 @@ class Runner:
                 self._leased.discard(operation_id)
                 self._known.discard(operation_id)
         for target, following in follow:
-            if target in self.targets:
+            if target in self.targets and following is not None:
                 self.submit(following)
             else:
                 self._nudge(target, following)
 
-    def _run_leased(self, lease: Lease) -> list[tuple[str, int]]:
+    def _run_leased(self, lease: Lease) -> list[Hint]:
         current: Lease | None = lease
-        follow: list[tuple[str, int]] = []
+        follow: list[Hint] = []
         while current is not None:
             with self.locks.holding(self._locked_by(current)):
                 current, more = self._one_step(current)
@@ -259,7 +264,7 @@ class Runner:
         is_long = lease.step in self._plans[lease.kind].long_steps
         return part_of(subject) if is_long else subject
 
-    def _one_step(self, lease: Lease) -> tuple[Lease | None, list[tuple[str, int]]]:
+    def _one_step(self, lease: Lease) -> tuple[Lease | None, list[Hint]]:
         plan = self._plans[lease.kind]
         if lease.step not in plan.long_steps:
             return self._do_step(plan, lease)
@@ -270,7 +275,7 @@ class Runner:
         finally:
             self._long.release()
 
-    def _do_step(self, plan: Plan, lease: Lease) -> tuple[Lease | None, list[tuple[str, int]]]:
+    def _do_step(self, plan: Plan, lease: Lease) -> tuple[Lease | None, list[Hint]]:
         with self.engine.begin() as conn:
             held = queue.hold(conn, lease)
         if held.cancelled:
@@ -310,15 +315,17 @@ class Runner:
         kind = "" if isinstance(error, Retry) else f"{type(error).__name__}: "
         return Wait(seconds, f"{kind}{error}")
 
-    def _commit(self, lease: Lease, result: Result) -> tuple[Lease | None, list[tuple[str, int]]]:
+    def _commit(self, lease: Lease, result: Result) -> tuple[Lease | None, list[Hint]]:
         """Write what follows, under the fence, with its line in the timeline."""
         following: Lease | None = None
-        nudges: list[tuple[str, int]] = []
+        nudges: list[Hint] = []
         with self.engine.begin() as conn:
             if isinstance(result, Decide):
                 result = result.choose(conn)
+            looks: set[str] = set()
             if not isinstance(result, Wait) and result.also:
-                result.also(conn)  # before the fence, since operations are last in the lock order
+                # before the fence, since operations are last in the lock order
+                looks.update(result.also(conn) or ())
             queue.hold(conn, lease)
             match result:
                 case Wait():
@@ -330,6 +337,7 @@ class Runner:
                     nudges += list(result.nudges)
                     nudges += queue.unblocked(conn, lease)
                 case Go():
+                    looks.update(result.looks)
                     following = queue.advance(
                         conn, lease, step=result.step, target=result.target, params=result.params
                     )
@@ -347,6 +355,7 @@ class Runner:
                     details=details,
                 )
         _logger.info("step", step=lease.step, message=result.message)
+        nudges += [(queue.host_target(host), None) for host in sorted(looks)]
         return following, nudges
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from db.queries import addresses, placement, server_changes
+from db.queries import addresses, group_state, placement, server_changes
 from db.wanted import WantedFile, WantedImage, WantedNetwork, WantedServer, lines_by_name
 
 _STATE = text("""
@@ -91,8 +92,8 @@ _WANTED = f"""
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id
 """
 WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
-_IDS_ON_HOST = text("""
-    SELECT s.id FROM servers s JOIN hosts h ON h.id = s.host_id
+_ON_HOST = text("""
+    SELECT s.id, s.generation, s.power_state FROM servers s JOIN hosts h ON h.id = s.host_id
     JOIN fixed_addresses f ON f.server_id = s.id
     WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'
       AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
@@ -151,12 +152,21 @@ def wanted(conn: Connection, server_id: int) -> WantedServer | None:
     return None if row is None else _wanted(row)
 
 
-def ids_on_host(conn: Connection, host_name: str) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """A server that a host must have: what tells whether it is as it was."""
+
+    id: int
+    generation: int
+    power_state: str | None  # as the host said last
+
+
+def on_host(conn: Connection, host_name: str) -> list[OnHost]:
     """Servers that the host must have as they are, without those in the hands of an operation.
 
     A snapshot leaves all but the disk as it is.
     """
-    return list(conn.execute(_IDS_ON_HOST, {"host": host_name}).scalars())
+    return [OnHost(*row) for row in conn.execute(_ON_HOST, {"host": host_name})]
 
 
 def active_on_host(conn: Connection, host_name: str) -> set[int]:
@@ -205,16 +215,23 @@ def release_host(conn: Connection, server_id: int) -> None:
     placement.release(conn, server_id)
 
 
-def release_claims(conn: Connection, server_id: int) -> None:
-    """A server in ERROR holds nothing: its host's share and its addresses are free."""
+def release_claims(conn: Connection, server_id: int) -> list[str]:
+    """A server in ERROR holds nothing: its host's share and its addresses are free.
+
+    Returns the hosts that must look, because its address is a source in their rules.
+    """
     release_host(conn, server_id)
     addresses.release(conn, server_id)
+    return group_state.members_changed(conn, server_id)
 
 
-def release_all(conn: Connection, server_id: int) -> None:
-    """The server is gone from everywhere: name, quota, claim and addresses are free (R146)."""
+def release_all(conn: Connection, server_id: int) -> list[str]:
+    """The server is gone from everywhere: name, quota, claim and addresses are free (R146).
+
+    Returns hosts as :func:`release_claims` does.
+    """
     server_changes.forget(conn, server_id)
-    release_claims(conn, server_id)
+    return release_claims(conn, server_id)
 
 
 def note(

@@ -9,6 +9,9 @@ on which packets are filtered otherwise from now on, and no others:
   as a source (R254);
 - a deleted group concerns both kinds of members (R244).
 
+Each also raises the generation of the groups that are others now, by which hosts and operators
+know whether a change is in force (:mod:`db.queries.group_state`).
+
 Deleting a group also deletes its memberships and every rule that has it as a source (D14): the
 foreign keys do that.
 """
@@ -21,6 +24,7 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 
 from db import quota
+from db.queries import group_state
 from db.queries.security_groups import GroupRow, RuleRow
 from db.queries.server_changes import lock_tenant
 from db.queries.server_locks import lock_all, lock_for, touch
@@ -40,6 +44,10 @@ _NAME = text(f"SELECT name FROM security_groups WHERE {_OWNED} AND id = :id")
 _MEMBERS = text("""
     SELECT s.id FROM server_security_groups m JOIN servers s ON s.id = m.server_id
     WHERE m.group_id = :id AND s.deleted_at IS NULL
+""")
+_SOURCED = text("""
+    SELECT DISTINCT group_id FROM security_group_rules
+    WHERE source_group_id = :id AND group_id <> :id
 """)
 _DELETE = text("DELETE FROM security_groups WHERE id = :id")
 
@@ -152,8 +160,10 @@ def delete(conn: Connection, scope: Scope, group_id: int) -> list[str]:
     values = {"id": group_id}
     members = lock_all(conn, conn.execute(_MEMBERS, values).scalars().all())
     hosts = list(conn.execute(_HOSTS_OF_GROUP, values).scalars())
+    sourced = conn.execute(_SOURCED, values).scalars().all()
     conn.execute(_DELETE, values)
     touch(conn, [server.id for server in members])
+    group_state.touch(conn, sourced)
     return hosts
 
 
@@ -185,6 +195,7 @@ def add_rule(conn: Connection, scope: Scope, new: NewRule) -> tuple[RuleRow, lis
         raise RuleExists(str(new.group_id))
     quota.admit_one(conn, scope.tenant_id, scope.zone_id, "security_group_rules", counted.used)
     rule_id = conn.execute(_INSERT_RULE, values).scalar_one()
+    group_state.touch(conn, [new.group_id])
     rule = RuleRow(
         rule_id, new.group_id, new.protocol, new.from_port, new.to_port, new.cidr, source
     )
@@ -197,6 +208,7 @@ def remove_rule(conn: Connection, scope: Scope, rule_id: int) -> list[str] | Non
     group_id = conn.execute(_DELETE_RULE, _values(scope, id=rule_id)).scalar()
     if group_id is None:
         return None
+    group_state.touch(conn, [group_id])
     return list(conn.execute(_HOSTS_OF_RULE, {"id": group_id}).scalars())
 
 
@@ -229,4 +241,5 @@ def _change_member(
     if not conn.execute(change, values).rowcount:
         raise Membership(group_id)
     touch(conn, [server_id])
+    group_state.touch(conn, [group_id])
     return list(conn.execute(_HOSTS_OF_MEMBER, values).scalars())

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, text
 from db import quota
 from db.operations import queue
 from db.operations.errors import InProgress
-from db.queries import image_changes, server_files, servers
+from db.queries import group_state, image_changes, server_files, servers
 from db.scope import Scope
 
 ALPHABET = string.ascii_lowercase + string.digits
@@ -358,6 +358,7 @@ def request_delete(
     )
     if silent:
         forget(conn, server_id)
+        group_state.members_changed(conn, server_id)
     return operation_id
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from compute_agent.__main__ import plans
 from compute_agent.driver import PowerState, Still
 from compute_agent.fake import FakeDriver
+from compute_agent.groups import Groups
 from compute_agent.guest_files import Injected
 from compute_agent.reconcile import Reconciler
 from db.operations.errors import HostFault
@@ -58,7 +59,7 @@ class Host(FakeDriver):
 
     def plug_id(self, server_id: int) -> None:
         """Something of the server is here."""
-        self._plugged.add(server_id)
+        self._plugged[server_id] = 0
 
     @contextmanager
     def halted(self, server_id: int) -> Iterator[None]:
@@ -110,11 +111,20 @@ class Agent:
     host: Host = field(default_factory=Host)
 
     def __post_init__(self) -> None:
+        self.groups = Groups(self.world.engine, "cmp1", self.host)
         self.runner = Runner(
             self.world.engine, owner="agent@test", targets=[HOST], nudge=lambda target, i: None,
-            plans=plans(self.world.engine, {HOST: self.host}.__getitem__), lease_seconds=10,
-            threads=2,
+            plans=plans(
+                self.world.engine, {HOST: self.host}.__getitem__, lambda _: self.groups.apply()
+            ),
+            lease_seconds=10, threads=2,
         )  # fmt: skip
+
+    def reconciler(self) -> Reconciler:
+        """That of the host."""
+        return Reconciler(
+            self.world.engine, "cmp1", ZONE, self.host, self.runner.locks, self.groups
+        )
 
     def work(self) -> None:
         """Run until no operation of the host is left."""
@@ -338,7 +348,7 @@ class TestReconcile:
     """What a host does by itself while, and after, an image is made of a server."""
 
     def reconciler(self, agent: Agent) -> Reconciler:
-        return Reconciler(agent.world.engine, "cmp1", ZONE, agent.host, agent.runner.locks)
+        return agent.reconciler()
 
     def test_the_network_is_kept_while_a_disk_is_copied(self, world: World, agent: Agent) -> None:
         """R252: changed rules do not wait for the copy; nobody touches the guest or the copy."""

@@ -15,13 +15,12 @@ from compute_agent import snapshot as plan
 from compute_agent.driver import Still
 from compute_agent.host import WENT_DOWN
 from compute_agent.host import Host as HostOfAgent
-from compute_agent.reconcile import Reconciler
 from db.operations.runner import part_of
 from db.queries import sweep
 from db.queries.image_changes import StoredBytes
 from tests.db.test_agent_actions import Agent, Host, outcome
 from tests.db.test_server_actions import active, do, reboot, snapshot, state
-from tests.db.world import ZONE, World
+from tests.db.world import World
 
 SILENT = 0.2  # seconds; the tests' Postgres runs for longer
 ALL_STEPS = ("image_snapshot", "uploading", "finishing", "undoing")
@@ -62,7 +61,7 @@ def stand(world: World, step: str, attempt: int = 1) -> None:
 
 
 def reconciled(agent: Agent) -> bool:
-    return Reconciler(agent.world.engine, "cmp1", ZONE, agent.host, agent.runner.locks).run()
+    return agent.reconciler().run()
 
 
 class TestSilentHost:

@@ -152,7 +152,7 @@ class Injected:
 def test_the_matrix_leaves_no_step_out() -> None:
     """The steps that workers know are the steps that the matrix runs."""
     nothing: Any = None
-    plans = [create_plan(), delete_plan(), *agent_plans(nothing, nothing)]
+    plans = [create_plan(), delete_plan(), *agent_plans(nothing, nothing, nothing)]
     known = {(plan.kind, step) for plan in plans for step in plan.steps}
     assert known == {(s.operation, step) for s in SCENARIOS for step in s.steps}
 

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ from compute_agent import network
 from compute_agent.network.names import tap_of
 from db.settings import settings
 from db.wanted import WantedNetwork, WantedServer
+from db.wanted_firewall import WantedFirewall, WantedGroup, WantedGuest, WantedRule
 from tests.agent.network import frames
 from tests.unit.compute_agent.servers import NETWORK, make_server
 
@@ -41,6 +43,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 GATEWAY_MAC = NETWORK.gateway_mac
 OUTSIDE, MANAGER = "15.185.0.1", "192.168.50.1"
 FLAT_MAC = "02:aa:00:00:00:01"
+OPEN = WantedGroup(1, 1, (WantedRule(1, None, None, None, "0.0.0.0/0", None),), None)
 
 
 def sh(command: str, *, check: bool = True, input: str | None = None) -> str:
@@ -147,6 +150,8 @@ class World:
         self._prefix = f"uctest-{os.getpid()}"
         self._namespaces: list[str] = []
         self._units: list[subprocess.Popen[bytes]] = []
+        self._guests: dict[int, WantedGuest] = {}
+        self._groups = {OPEN.id: OPEN}
         self.state = Path(tempfile.mkdtemp(prefix="uctest-", dir="/tmp"))
         self.state.chmod(0o711)
         monkeypatch.setenv("UNDERCAST_STATE_DIR", str(self.state))
@@ -198,27 +203,45 @@ class World:
         self._units.clear()
 
     def prepare(self, of: WantedNetwork = NETWORK) -> None:
+        """As reconcile does it."""
         inside(self.host, network.prepare_host, of)
+        self.protect(afresh=True)
 
-    def plug(self, server: WantedServer) -> None:
+    def plug(self, server: WantedServer, groups: tuple[int, ...] = (OPEN.id,)) -> None:
+        """The server as a member of groups, by default of one that lets everything in."""
         inside(self.host, network.plug, server)
+        self._guests[server.id] = WantedGuest(server.id, server.fixed_address, groups)
+        self.protect()
+
+    def protect(self, *groups: WantedGroup, afresh: bool = False) -> dict[int, str]:
+        """Bring groups into force, these in place of those of the same ids."""
+        self._groups.update({group.id: group for group in groups})
+        wanted = WantedFirewall(tuple(self._guests.values()), tuple(self._groups.values()))
+        return inside(self.host, lambda: network.protect(wanted, afresh=afresh))
+
+    def join(self, server: WantedServer, *groups: int) -> None:
+        """The server is a member of these groups and of no others."""
+        self._guests[server.id] = replace(self._guests[server.id], groups=groups)
+        self.protect()
 
     def plugged(self, server: WantedServer) -> bool:
         return inside(self.host, network.plugged, server)
 
     def unplug(self, server_id: int) -> None:
+        self._guests.pop(server_id, None)
         inside(self.host, network.unplug, server_id)
 
     def local_ids(self) -> set[int]:
         return inside(self.host, network.local_ids)
 
-    def guest(self, server: WantedServer) -> Guest:
+    def guest(self, server: WantedServer, groups: tuple[int, ...] = (OPEN.id,)) -> Guest:
         """A plugged and configured guest."""
         guest = Guest(self, server)
-        self.plug(server)
+        self.plug(server, groups)
         return guest.configure()
 
     def remove_guests(self) -> None:
+        self._groups = {OPEN.id: OPEN}
         for server_id in self.local_ids():
             self.unplug(server_id)
         for name in [name for name in self._namespaces if name.startswith(f"{self._prefix}-g")]:
