@@ -35,7 +35,7 @@ from db.settings import settings
 from scheduler.nudge import nudge
 from scheduler.worker import Worker
 
-SETTLE = 0.2  # seconds between two rounds, in which hints to look are gathered
+SETTLE = 0.05  # seconds between two rounds, in which hints to look are gathered
 
 _logger = log.logger(__name__)
 

@@ -96,8 +96,8 @@ class Reconciler:
 
     def run(self, *, host_restarted: bool = False) -> bool:
         """One round over all; whether all of it is true now. One failing server stops no other."""
-        self.hinted.clear()
         self.prepare()
+        self.hinted.clear()
         self.groups.apply(afresh=True)
         with self.engine.begin() as conn:
             active = progress.active_on_host(conn, self.host)

@@ -94,7 +94,7 @@ def _protocol(wanted: WantedRule) -> str:
         raise ValueError(f"protocol {wanted.protocol!r}")
     if first not in _PORTS or last not in _PORTS or first > last:
         raise ValueError(f"ports {first} to {last}")
-    return f"{wanted.protocol} dport {first}-{last}"
+    return f"{wanted.protocol} dport {first}" + (f"-{last}" if last != first else "")
 
 
 def table(wanted: WantedFirewall, bridge: str) -> tuple[Table, dict[int, str]]:
