@@ -36,7 +36,7 @@ class Plan:
     announce: frozenset[str] = frozenset()  # public addresses that are new here
     cut_fixed: frozenset[str] = frozenset()  # addresses whose connections end
     cut_lost: frozenset[str] = frozenset()
-    cut_gained: frozenset[str] = frozenset()
+    cut_gained: frozenset[tuple[str, str]] = frozenset()  # public, fixed
 
     def __bool__(self) -> bool:
         return bool(self.remove or self.add or self.make_tap or self.links)
@@ -63,7 +63,9 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
         announce=fresh,
         cut_fixed=_fixed(remove) - {server.fixed_address},
         cut_lost=_public(remove),
-        cut_gained=_public(add) - _public(remove),
+        cut_gained=frozenset(
+            (public, server.fixed_address) for public in _public(add) - _public(remove)
+        ),
     )
 
 

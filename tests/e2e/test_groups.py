@@ -92,6 +92,12 @@ class Stream:
         self._socket.close()
 
 
+def echo(lab: Lab, server: dict[str, Any]) -> None:
+    """The guest says on PORTS what is said to it."""
+    for port in PORTS:
+        ssh(lab, server, f"(busybox nc -ll -p {port} -e cat </dev/null >/dev/null 2>&1 &)")
+
+
 @pytest.fixture(scope="module")
 def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
     """One guest on each host, both members of the group default only."""
@@ -103,9 +109,8 @@ def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Gues
         server = client.settled(server_id)
         assert server is not None
         inside(lab, server)
+        echo(lab, server)
         found.append(Guest(lab, client, server))
-        for port in PORTS:
-            ssh(lab, server, f"(busybox nc -ll -p {port} -e cat </dev/null >/dev/null 2>&1 &)")
     one, other = found
     assert one.host != other.host
     yield one, other

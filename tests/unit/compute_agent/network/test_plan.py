@@ -59,7 +59,8 @@ def test_plug_from_nothing() -> None:
         "link set dev tap-2a type bridge_slave hairpin on",
         "link set dev tap-2a up",
     )
-    assert plan.cut_gained == {"15.185.16.2", "15.185.16.9"}
+    fixed = SERVER.fixed_address
+    assert plan.cut_gained == {("15.185.16.2", fixed), ("15.185.16.9", fixed)}
     assert plan.announce == {"15.185.16.2", "15.185.16.9"}
 
 
@@ -101,7 +102,7 @@ def test_a_public_address_moves() -> None:
     assert [(e.container, e.key) for e in plan.remove] == [("fixed_of", ("15.185.16.2",))]
     assert "route del 15.185.16.2/32 dev br100 proto 85 metric 50" in plan.links
     assert plan.cut_lost == {"15.185.16.2"}
-    assert plan.cut_gained == {"15.185.16.9"}
+    assert plan.cut_gained == {("15.185.16.9", SERVER.fixed_address)}
 
 
 def test_transaction_text() -> None:
