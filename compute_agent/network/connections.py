@@ -1,16 +1,16 @@
 """Tracked connections of addresses that change hands: what was allowed then is not now."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
 
 from compute_agent.errors import HostFault
+from compute_agent.network.names import METADATA
 from compute_agent.network.state import TIMEOUT
 from compute_agent.process import run
 
 _NONE = "0 flow entries have been deleted"  # conntrack's complaint when there was none
-
-
-_REPLIES = re.compile(r" src=\S+ .*? src=(\S+) ")  # where a connection's answers come from
+_PAIRS = re.compile(r" src=(\S+) dst=(\S+) .*? src=(\S+) dst=(\S+) ")  # asked, and answered
 
 
 def cut(
@@ -32,9 +32,34 @@ def cut(
     for side, address in sides:
         _delete(side, address)
     for public, leads_to in gained:
-        listed = run(["conntrack", "-L", "--orig-dst", public], timeout=TIMEOUT)
-        for other in set(_REPLIES.findall(listed)) - {leads_to}:
-            _delete("--orig-dst", public, "--reply-src", other)
+        for _, _, other, _ in _listed("--orig-dst", public):
+            if other != leads_to:
+                _delete("--orig-dst", public, "--reply-src", other)
+
+
+def end_stale(network: str, public_of: Mapping[str, Collection[str]]) -> None:
+    """No server's connection is translated by a public address that the server does not have.
+
+    ``network``: CIDR of fixed addresses; ``public_of``: public addresses of those that are here. An
+    agent that was killed after it took an address away did not come to cut, and nothing that is
+    left tells the next one; so each begins with this.
+    """
+
+    def is_stale(fixed: str, public: str) -> bool:
+        ours = IPv4Address(fixed) in IPv4Network(network) and public != METADATA
+        return ours and public not in public_of.get(fixed, ())
+
+    for _, public, fixed, _ in _listed("--dst-nat"):
+        if is_stale(fixed, public):
+            _delete("--orig-dst", public, "--reply-src", fixed)
+    for fixed, _, _, public in _listed("--src-nat"):
+        if is_stale(fixed, public):
+            _delete("--orig-src", fixed, "--reply-dst", public)
+
+
+def _listed(*filters: str) -> set[tuple[str, str, str, str]]:
+    """Who asked whom, and who answers whom, of the connections that are tracked."""
+    return set(_PAIRS.findall(run(["conntrack", "-L", *filters], timeout=TIMEOUT)))
 
 
 def _delete(*filters: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import time
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from compute_agent import dhcp, serverdir
 from compute_agent.errors import Fatal, HostFault, Retry, StepError
@@ -29,6 +30,7 @@ from db.wanted import WantedNetwork, WantedServer
 METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
 _MOST_IDS = FLAT_MARK  # a packet's mark has room for that many beside its own meanings
 
+_begun: set[Path] = set()  # state directories of hosts that this process has prepared
 _logger = log.logger(__name__)
 
 
@@ -37,6 +39,10 @@ def prepare_host(network: WantedNetwork) -> None:
     with lock:
         prepare_network(network)
         dhcp.serve(network)
+        if settings().state_dir not in _begun:
+            own = {r.wanted.fixed_address: r.wanted.public_addresses for r in serverdir.records()}
+            connections.end_stale(network.cidr, own)
+            _begun.add(settings().state_dir)
 
 
 def plug(server: WantedServer) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.agent.network import world
-from tests.e2e.test_servers import BOOT, addresses, host_of, inside, ssh
+from tests.e2e.test_servers import addresses, host_of, inside, ssh
 from tests.lab import Client, Lab, eventually
 
 PORTS = (443, 5000, 8080)
@@ -114,9 +114,7 @@ def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Gues
     one, other = found
     assert one.host != other.host
     yield one, other
-    for server_id in ids:
-        client.delete(server_id)
-    eventually(lambda: not client.http.get("/servers").json()["servers"], "guests gone")
+    client.delete_all()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests import ledger
 from tests.e2e.test_groups import Guest, Stream, allow, echo, from_outside
-from tests.e2e.test_servers import BOOT, addresses, answers, inside, ssh_to
+from tests.e2e.test_servers import addresses, answers, inside, ssh_to
 from tests.lab import Client, Lab, eventually
 
 PERIOD = 60.0  # seconds; the labs of tests compare a host every 5
@@ -49,9 +49,7 @@ def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Gues
         found.append(Guest(lab, client, server))
     one, other = found
     yield one, other
-    for server_id in ids:
-        client.delete(server_id)
-    eventually(lambda: not client.http.get("/servers").json()["servers"], "guests gone")
+    client.delete_all()
     ledger.balance(lab)
 
 
@@ -91,9 +89,7 @@ def test_it_is_whole_within_a_period(lab: Lab, guests: tuple[Guest, Guest], dama
 
 
 @pytest.mark.usefixtures("empty")
-def test_without_a_database_the_host_mends_itself(
-    lab: Lab, client: Client, keypair: str
-) -> None:
+def test_without_a_database_the_host_mends_itself(lab: Lab, client: Client, keypair: str) -> None:
     """An agent that starts anew without Postgres closes what somebody opened, from its disk."""
     server: dict[str, Any] | None = client.settled(
         client.create("e2e-cut-off", key_name=keypair)["id"]
@@ -145,4 +141,3 @@ def test_a_change_that_was_made_while_the_host_was_cut_off(
     client.delete(server["id"])
     eventually(lambda: client.show(server["id"]) is None, "gone")
     assert client.http.delete(f"/os-security-groups/{group['id']}").status_code == 202
-    assert BOOT

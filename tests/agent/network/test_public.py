@@ -6,6 +6,9 @@ import socket
 import threading
 from ipaddress import IPv4Address
 
+import pytest
+
+from compute_agent.network import connections, servers
 from compute_agent.network.announce import frame as announcement
 from tests.agent.network.world import (
     OUTSIDE,
@@ -141,3 +144,27 @@ def test_connections_end_with_the_server(world: World) -> None:
         world.unplug(A.id)
         assert PUBLIC_A not in sh(listed)
         assert A.fixed_address not in sh(listed)
+
+
+def test_an_agent_that_was_killed_before_it_cut_begins_with_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the lost address translated ends; what the server still has goes on."""
+    both = server(1, public_addresses=(PUBLIC_A, "15.185.16.77"))
+    guest = world.guest(both)
+    with listener(guest.namespace, 7005) as waiting:
+        ends = []
+        for address in both.public_addresses:
+            out = inside(world.out, socket.create_connection, (address, 7005), 2)
+            ends.append((out, waiting.accept()[0]))
+        monkeypatch.setattr(connections, "cut", lambda **_: None)  # it did not come to this
+        world.plug(server(1))
+        listed = f"ip netns exec {world.host} conntrack -L"
+        assert "15.185.16.77" in sh(listed)
+        monkeypatch.setattr(servers, "_begun", set())
+        world.prepare()
+        assert "15.185.16.77" not in sh(listed)
+        assert f"dst={PUBLIC_A}" in sh(listed)
+        for pair in ends:
+            for end in pair:
+                end.close()
