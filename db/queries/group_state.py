@@ -174,16 +174,20 @@ _STATUS = text("""
                                                   WHERE r.source_group_id = :id)))
     SELECT h.name AS host, count(DISTINCT c.id) FILTER (WHERE c.member) AS servers,
            g.generation AS wanted, a.generation AS applied, a.applied_at, a.error,
-           coalesce(a.generation >= g.generation AND a.error IS NULL, false) AS in_force
+           coalesce(a.generation >= g.generation AND a.error IS NULL, false) AS in_force,
+           h.enabled, h.disabled_reason,
+           extract(epoch FROM clock_timestamp() - b.at)::double precision AS silence
     FROM concerned c JOIN hosts h ON h.id = c.host_id JOIN security_groups g ON g.id = :id
+    LEFT JOIN host_heartbeats b ON b.host_id = h.id
     LEFT JOIN host_security_groups a ON a.host_id = h.id AND a.group_id = g.id
-    GROUP BY h.id, g.id, a.host_id, a.group_id ORDER BY h.name
+    GROUP BY h.id, g.id, b.host_id, a.host_id, a.group_id
+    ORDER BY regexp_replace(h.name, '[0-9]+$', ''), length(h.name), h.name
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """A group on one of the hosts that it concerns."""
+    """A group on one of the hosts that it concerns. ``silence``: seconds since a heartbeat."""
 
     host: str
     servers: int  # members on this host
@@ -192,6 +196,9 @@ class HostStatus:
     applied_at: datetime | None
     error: str | None
     in_force: bool
+    enabled: bool
+    disabled_reason: str | None
+    silence: float | None  # None: never heard
 
 
 def status(conn: Connection, group_id: int) -> list[HostStatus]:
