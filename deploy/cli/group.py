@@ -100,7 +100,7 @@ _HOSTS: Columns = {
     "wanted": "wanted",
     "applied": "applied",
     "since": "applied_at",
-    "in force": lambda host: "yes" if host.in_force else f"no: {host.error}".removesuffix(": None"),
+    "in force": _in_force,
 }
 
 

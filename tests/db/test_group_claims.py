@@ -278,6 +278,6 @@ class TestFloating:
                     floating_ips.associate, scope=world.scope, server_id=new, address=made
                 ),
             ])  # fmt: skip
-            assert ends == [None, []], ends
+            assert ends == [[], []], ends
             where = "SELECT server_id FROM public_addresses WHERE tenant_id IS NOT NULL"
             assert world.one(where) == new
