@@ -15,44 +15,34 @@ import pytest
 from sqlalchemy import event, text
 
 from compute_agent.errors import HostFault
-from compute_agent.fake import FakeDriver
 from compute_agent.groups import Groups
 from db.queries import group_state, progress
 from db.queries.group_state import HostStatus
-from db.wanted_firewall import WantedFirewall, WantedGroup
-from tests.db.test_group_state import (  # noqa: F401 - fixtures
+from tests.db.groups import (
+    Firewall,
     allow,
     delete_group,
     do,
-    groups,
+    four_groups,
     join,
     leave,
     released,
-    spread,
+    spread_out,
 )
 from tests.db.test_server_actions import active
 from tests.db.world import World
 
 
-class Firewall(FakeDriver):
-    """Records what it is told, refuses what it is told to refuse."""
+@pytest.fixture
+def groups(world: World) -> dict[str, int]:
+    """Ids by name."""
+    return four_groups(world)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[WantedFirewall] = []
-        self.afresh: list[bool] = []
-        self.errors: dict[int, str] = {}
-        self.before: Callable[[], None] = lambda: None
 
-    def protect(self, wanted: WantedFirewall, *, afresh: bool) -> dict[int, str]:
-        self.before()
-        self.told.append(wanted)
-        self.afresh.append(afresh)
-        return self.errors
-
-    def group(self, group_id: int) -> WantedGroup | None:
-        """As told last."""
-        return next((group for group in self.told[-1].groups if group.id == group_id), None)
+@pytest.fixture
+def spread(world: World, groups: dict[str, int]) -> dict[str, int]:
+    """Servers by name, and four hosts."""
+    return spread_out(world)
 
 
 @dataclass
@@ -338,16 +328,16 @@ class TestReporting:
         self, world: World, groups: dict[str, int], host: Callable[[str], Host],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        class Away(Exception):
+        class AwayError(Exception):
             pass
 
         def away(*_: Any) -> None:
-            raise Away
+            raise AwayError
 
         one = host("cmp1")
         with monkeypatch.context() as patch:
             patch.setattr(group_state, "report", away)
-            with pytest.raises(Away):
+            with pytest.raises(AwayError):
                 one.apply()
         assert one.reported() == {}
         one.apply()
