@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from db.operations.queue import Lease, host_target
 from db.operations.runner import Decide, Done, Go, Plan, Result, Wait
-from db.queries import progress, server_operations
+from db.queries import group_state, progress, server_operations
 
 
 def delete_plan() -> Plan:
@@ -29,4 +29,5 @@ def _decide(conn: Connection, lease: Lease) -> Go | Done | Wait:
             "Deleted; it was on no host",
             also=lambda conn: progress.release_all(conn, lease.subject_id),
         )
-    return Go("powering_off", f"Clean up on {host}", target=host_target(host))
+    looks = group_state.hosts_without(conn, lease.subject_id)  # of one on a silent host
+    return Go("powering_off", f"Clean up on {host}", target=host_target(host), looks=looks)

@@ -127,7 +127,11 @@ def _take(conn: Connection, values: Mapping[str, object], how: _Claim) -> int | 
     return None
 
 
-def release(conn: Connection, server_id: int) -> None:
-    """Take all addresses off a server; floating ones stay the tenant's, its own rest."""
-    conn.execute(_RELEASE_FIXED, {"server_id": server_id})
+def release(conn: Connection, server_id: int) -> bool:
+    """Take all addresses off a server; floating ones stay the tenant's, its own rest.
+
+    Whether it had a fixed one.
+    """
+    had = conn.execute(_RELEASE_FIXED, {"server_id": server_id}).rowcount
     conn.execute(_RELEASE_PUBLIC, {"server_id": server_id})
+    return bool(had)

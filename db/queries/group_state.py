@@ -51,6 +51,11 @@ _TOUCH = text("""
     UPDATE security_groups SET generation = generation + 1
     WHERE id IN (SELECT id FROM security_groups WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
 """)
+_HOLD_GROUPS = text("""
+    SELECT g.id FROM server_security_groups m JOIN security_groups g ON g.id = m.group_id
+    WHERE m.server_id = :server_id ORDER BY g.id FOR KEY SHARE OF g
+""")
+_BECOMES_SOURCE = text("SELECT 1 FROM security_groups WHERE id = :id FOR UPDATE")
 _SOURCES_OF_SERVER = text("""
     SELECT m.group_id FROM server_security_groups m WHERE m.server_id = :server_id
        AND EXISTS (SELECT 1 FROM security_group_rules r WHERE r.source_group_id = m.group_id)
@@ -61,6 +66,15 @@ _HOSTS_OF_SOURCES = text("""
     JOIN servers s ON s.id = m.server_id AND s.deleted_at IS NULL
     JOIN hosts h ON h.id = s.host_id
     WHERE r.source_group_id = ANY(:ids) ORDER BY h.name
+""")
+_HOSTS_WITHOUT = text("""
+    SELECT DISTINCT h.name FROM servers gone
+    JOIN server_security_groups g ON g.server_id = gone.id
+    JOIN security_group_rules r ON r.source_group_id = g.group_id
+    JOIN server_security_groups m ON m.group_id = r.group_id
+    JOIN servers s ON s.id = m.server_id AND s.deleted_at IS NULL
+    JOIN hosts h ON h.id = s.host_id
+    WHERE gone.id = :server_id AND gone.deleted_at IS NOT NULL ORDER BY h.name
 """)
 _REPORT = text("""
     INSERT INTO host_security_groups (host_id, group_id, generation, error, applied_at)
@@ -139,12 +153,31 @@ def touch(conn: Connection, ids: Collection[int]) -> None:
 
 
 def members_changed(conn: Connection, server_id: int) -> list[str]:
-    """A server got or lost its fixed address: hosts on which its groups are sources (R254)."""
+    """A server got or lost its fixed address: hosts on which its groups are sources (R254).
+
+    Its groups are held, so that none becomes a source (:func:`becomes_source`) unseen.
+    """
+    conn.execute(_HOLD_GROUPS, {"server_id": server_id})
     ids = list(conn.execute(_SOURCES_OF_SERVER, {"server_id": server_id}).scalars())
     if not ids:
         return []
     touch(conn, ids)
     return list(conn.execute(_HOSTS_OF_SOURCES, {"ids": ids}).scalars())
+
+
+def becomes_source(conn: Connection, group_id: int) -> None:
+    """Before a rule gets the group as its source: all who made or unmade members have committed.
+
+    Otherwise they would not see the rule, nor the rule's hosts the members, and nobody would look
+    again. Who holds a group by :func:`members_changed` waits for no other's hold, so this is no
+    part of a deadlock although it is stronger than the lock of :func:`touch`.
+    """
+    conn.execute(_BECOMES_SOURCE, {"id": group_id})
+
+
+def hosts_without(conn: Connection, server_id: int) -> list[str]:
+    """Hosts on which groups of a server that is deleted are sources; none while it lives."""
+    return list(conn.execute(_HOSTS_WITHOUT, {"server_id": server_id}).scalars())
 
 
 def report(
@@ -174,16 +207,20 @@ _STATUS = text("""
                                                   WHERE r.source_group_id = :id)))
     SELECT h.name AS host, count(DISTINCT c.id) FILTER (WHERE c.member) AS servers,
            g.generation AS wanted, a.generation AS applied, a.applied_at, a.error,
-           coalesce(a.generation >= g.generation AND a.error IS NULL, false) AS in_force
+           coalesce(a.generation >= g.generation AND a.error IS NULL, false) AS in_force,
+           h.enabled, h.disabled_reason,
+           extract(epoch FROM clock_timestamp() - b.at)::double precision AS silence
     FROM concerned c JOIN hosts h ON h.id = c.host_id JOIN security_groups g ON g.id = :id
+    LEFT JOIN host_heartbeats b ON b.host_id = h.id
     LEFT JOIN host_security_groups a ON a.host_id = h.id AND a.group_id = g.id
-    GROUP BY h.id, g.id, a.host_id, a.group_id ORDER BY h.name
+    GROUP BY h.id, g.id, b.host_id, a.host_id, a.group_id
+    ORDER BY regexp_replace(h.name, '[0-9]+$', ''), length(h.name), h.name
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """A group on one of the hosts that it concerns."""
+    """A group on one of the hosts that it concerns. ``silence``: seconds since a heartbeat."""
 
     host: str
     servers: int  # members on this host
@@ -192,6 +229,9 @@ class HostStatus:
     applied_at: datetime | None
     error: str | None
     in_force: bool
+    enabled: bool
+    disabled_reason: str | None
+    silence: float | None  # None: never heard
 
 
 def status(conn: Connection, group_id: int) -> list[HostStatus]:

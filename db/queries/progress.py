@@ -221,8 +221,8 @@ def release_claims(conn: Connection, server_id: int) -> list[str]:
     Returns the hosts that must look, because its address is a source in their rules.
     """
     release_host(conn, server_id)
-    addresses.release(conn, server_id)
-    return group_state.members_changed(conn, server_id)
+    was_member = addresses.release(conn, server_id)
+    return group_state.members_changed(conn, server_id) if was_member else []
 
 
 def release_all(conn: Connection, server_id: int) -> list[str]:
@@ -230,8 +230,10 @@ def release_all(conn: Connection, server_id: int) -> list[str]:
 
     Returns hosts as :func:`release_claims` does.
     """
-    server_changes.forget(conn, server_id)
-    return release_claims(conn, server_id)
+    was_live = server_changes.forget(conn, server_id)
+    release_host(conn, server_id)
+    was_member = addresses.release(conn, server_id) and was_live
+    return group_state.members_changed(conn, server_id) if was_member else []
 
 
 def note(

@@ -186,6 +186,7 @@ def add_rule(conn: Connection, scope: Scope, new: NewRule) -> tuple[RuleRow, lis
         source = conn.execute(_NAME, _values(scope, id=new.source_id)).scalar()
         if source is None:
             raise UnknownSource(str(new.source_id))
+        group_state.becomes_source(conn, new.source_id)
     values = {
         "group_id": new.group_id, "protocol": new.protocol, "from_port": new.from_port,
         "to_port": new.to_port, "cidr": new.cidr, "source_id": new.source_id,

@@ -362,10 +362,12 @@ def request_delete(
     return operation_id
 
 
-def forget(conn: Connection, server_id: int) -> None:
-    """The server is gone for its tenant: name and quota are free. Runs twice without harm."""
+def forget(conn: Connection, server_id: int) -> bool:
+    """The server is gone for its tenant: name and quota are free; False when it was before."""
     row = conn.execute(_OWNER, {"id": server_id}).one()
-    if row.name_id is not None:
-        lock_tenant(conn, row.tenant_id)
-        conn.execute(_FORGET, {"id": server_id})
-        conn.execute(_DROP_NAME, {"name_id": row.name_id})
+    if row.name_id is None:
+        return False
+    lock_tenant(conn, row.tenant_id)
+    gone = conn.execute(_FORGET, {"id": server_id}).rowcount
+    conn.execute(_DROP_NAME, {"name_id": row.name_id})
+    return bool(gone)

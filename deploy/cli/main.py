@@ -24,6 +24,7 @@ NOUNS = {
     "network": "The network of a zone and its fixed addresses.",
     "pool": "Pools of public addresses.",
     "floating": "Floating addresses: which tenant holds them, and where they lead.",
+    "group": "Security groups of all tenants: their rules, and where they are in force.",
     "host": "Compute hosts: alive, enabled, how full.",
     "server": "Servers of all tenants: where they are, what happened to them, and why.",
     "operation": "What is under way, what went wrong, what is stuck.",
