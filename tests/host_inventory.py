@@ -30,6 +30,7 @@ print(
             "domains": hexadecimal(r"i-([0-9a-f]{8})", domains),
             "taps": hexadecimal(r"tap-([0-9a-f]+)", output("ip", "-o", "link")),
             "rules": hexadecimal(r"tap-([0-9a-f]+)", rules),
+            "chains": hexadecimal(r"chain server_([0-9a-f]+)", rules),
             "directories": decimal(r"(?m)^(\d+)$", directories),
             "snapshots": sorted(map(str, (state / "servers").glob("*/snapshot-*"))),
             "dhcp": sorted(set(re.findall(r"10\.0\.\d+\.\d+", dhcp))),

@@ -53,7 +53,7 @@ def on_host(lab: Lab, host: str) -> None:
     """Assert that a host has what its servers need, and nothing else."""
     rows, found = lab.rows(ON_HOST, host=host), lab.inventory(host)
     some, all_ = {row.id for row in rows if row.whole}, {row.id for row in rows}
-    for kind in ("domains", "taps", "rules", "directories"):
+    for kind in ("domains", "taps", "rules", "chains", "directories"):
         assert some <= set(found[kind]) <= all_, (host, kind, found[kind], rows)
     some, all_ = {row.fixed for row in rows if row.whole}, {row.fixed for row in rows}
     assert some <= set(found["dhcp"]) <= all_, (host, found["dhcp"], rows)
