@@ -5,7 +5,7 @@
                    eth1 --- flat ---- eth1
                    eth2 --- pub ----- eth2
 
-``out``, ``flat`` and ``mgmt`` are places of their own, each with its eth0 in the switch of the name.
+``out``, ``flat`` and ``mgmt`` are places of their own, each with its eth0 in one of the switches.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Fabric:
 
     def let_through(self, host: Member, switch: str, *, passes: bool) -> None:
         """Whether a host's cable carries frames; its interface does not notice."""
-        state = "forwarding" if passes else "blocking"
+        state = "forwarding" if passes else "disabled"
         port = self._port(host.host, switch)
         sh(f"ip netns exec {self.switches} bridge link set dev {port} state {state}")
 
