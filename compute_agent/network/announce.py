@@ -70,6 +70,14 @@ def announce(interface: str, addresses: Iterable[str], *, pause: float = 0.0) ->
         raise HostFault(f"cannot announce addresses on {interface}: {error}") from None
 
 
+def remind(interface: str, addresses: Iterable[str]) -> None:
+    """Announce addresses that were not for a while; what cannot be sent now is sent some day."""
+    try:
+        announce(interface, addresses, pause=REMINDER)
+    except HostFault as error:
+        _logger.warning("nobody reminded", error=str(error))
+
+
 def soon_again(act: Callable[[], None]) -> None:
     """Call ``act`` at each of the times SOON from now, without waiting for it."""
     threading.Thread(target=_again, args=(act,), name="announce", daemon=True).start()

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from compute_agent import dhcp, serverdir
 from compute_agent.errors import Fatal, HostFault, Retry, StepError
 from compute_agent.network import connections, groups, state
-from compute_agent.network.announce import REMINDER, announce, soon_again
+from compute_agent.network.announce import announce, remind, soon_again
 from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
 from compute_agent.network.lock import lock
 from compute_agent.network.names import FLAT_MARK, METADATA_PORTS, tap_of
@@ -48,7 +48,7 @@ def plug(server: WantedServer) -> None:
     """
     _plug(server)
     with lock:
-        announce(interfaces().public, server.public_addresses, pause=REMINDER)
+        remind(interfaces().public, server.public_addresses)
 
 
 def _plug(server: WantedServer) -> None:
