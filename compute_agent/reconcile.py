@@ -10,6 +10,7 @@ calls the same step functions that operations call. Rules:
 - A server in the hands of an operation is left alone; each server is read again under its lock.
   Nobody is waited for. While an image is made of a server, its network is kept up to date.
 - What belongs to a server that the database says is deleted, or that is on another host, goes.
+- A server in ERROR keeps what it has on its host, as far as it is still its own.
 - What belongs to a server **without any row stays and is reported**: a restored backup must not
   wipe a fleet.
 - A guest that shut itself down becomes STOPPED. After a restart of the host itself (a new boot id)
@@ -211,3 +212,8 @@ class Reconciler:
         elif not fate.here and not fate.busy and not fate.copying:
             _logger.warning("clearing a server of another host", server=server_id)
             clear(self.driver, server_id)
+        elif fate.here and not fate.busy:  # in ERROR: an address that it lost is another's by now
+            with self.engine.begin() as conn:
+                server = progress.wanted(conn, server_id)
+            if server is not None:
+                self.driver.plug(server)

@@ -51,6 +51,7 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
     keys = {(element.container, element.key) for element in wanted}
     here = seen.firewall.of(server.id)
     here |= {e for e in seen.firewall.elements if (e.container, e.key) in keys}
+    here |= {e for e in seen.firewall.elements if _shows(e, server.public_addresses)}
     for other in _holders(seen.firewall, server):
         here |= seen.firewall.of(other)
     remove, add = here - wanted, wanted - seen.firewall.elements
@@ -61,7 +62,7 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
         make_tap=not seen.tap_exists,
         links=tuple(links + ([] if seen.tap_plugged else _tap(server.id, nics.bridge))),
         announce=fresh,
-        cut_fixed=_fixed(remove) - {server.fixed_address},
+        cut_fixed=_senders(remove) - {server.fixed_address},  # not of who only loses a public one
         cut_lost=_public(remove),
         cut_gained=frozenset(
             (public, server.fixed_address) for public in _public(add) - _public(remove)
@@ -97,6 +98,11 @@ def to_unplug(
         cut_fixed=frozenset(fixed),
         cut_lost=frozenset() if fixed else frozenset(publics),  # those end with the fixed one's
     )
+
+
+def _shows(element: Element, publics: tuple[str, ...]) -> bool:
+    """Whether by the element somebody's traffic shows one of the addresses."""
+    return element.container == "public_of" and element.value in publics
 
 
 def _holders(firewall: Firewall, server: WantedServer) -> set[int]:
@@ -154,9 +160,12 @@ def _tap(server_id: int, bridge: str) -> list[str]:
 
 
 def _fixed(elements: frozenset[Element]) -> frozenset[str]:
-    seen = {e.key[2] for e in elements if e.container == "senders"}
-    seen |= {e.value for e in elements if e.container == "fixed_of"}
-    return frozenset(seen - {UNSPECIFIED})
+    return _senders(elements) | {e.value for e in elements if e.container == "fixed_of"}
+
+
+def _senders(elements: frozenset[Element]) -> frozenset[str]:
+    senders = {e.key[2] for e in elements if e.container == "senders"}
+    return frozenset(senders - {UNSPECIFIED})
 
 
 def _public(elements: frozenset[Element]) -> frozenset[str]:

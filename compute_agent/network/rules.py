@@ -11,6 +11,8 @@ What it guarantees (section 8 of the architecture, row 25 of the security table)
   names the port itself was not redirected and is dropped.
 - A public address is translated or it is nothing: without its entry in ``fixed_of`` a packet from
   outside is not forwarded, and nothing leaves by the public interface with an internal source.
+- What a guest sends out shows its first external address: the automatic one, however many floating
+  ones come and go (D41; metadata says the same, wire-notes 5.2, ``public-ipv4``).
 - The gateway's addresses and MAC, and DHCP, never cross the flat interface: each host is gateway
   to its own guests.
 - What comes in to a guest is judged by its security groups (``network.groups``, a table of its own,

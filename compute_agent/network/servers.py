@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from compute_agent import dhcp, serverdir
 from compute_agent.errors import Fatal, HostFault, Retry, StepError
 from compute_agent.network import connections, groups, state
-from compute_agent.network.announce import announce
+from compute_agent.network.announce import announce, remind, soon_again
 from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
 from compute_agent.network.lock import lock
 from compute_agent.network.names import FLAT_MARK, METADATA_PORTS, tap_of
@@ -46,11 +47,18 @@ def prepare_host(network: WantedNetwork) -> None:
 
 
 def plug(server: WantedServer) -> None:
-    """The server's tap, rules, addresses, lease and metadata are in force.
+    """The server's tap, rules, addresses, lease and metadata are in force, as the database has it.
 
     Raises Retry while the metadata service does not answer for the server, HostFault when the
     kernel refuses, Fatal when the record holds values that are unfit.
     """
+    _plug(server)
+    with lock:
+        remind(interfaces().public, server.public_addresses)
+
+
+def _plug(server: WantedServer) -> None:
+    """As :func:`plug`, for a record that may be out of date."""
     _check(server)
     with lock:
         nics = interfaces()
@@ -114,7 +122,7 @@ def restore() -> None:
             groups.protect(allowed, afresh=True)
     for record in records:
         try:
-            plug(record.wanted)
+            _plug(record.wanted)
         except StepError as error:
             _logger.warning("not restored", server=record.wanted.id, error=str(error))
 
@@ -178,7 +186,16 @@ def _apply(plan: Plan, server_id: int) -> None:
         batch = "".join(f"{line}\n" for line in plan.links)
         run(["ip", "-batch", "-"], timeout=state.TIMEOUT, input=batch)
     connections.cut(fixed=plan.cut_fixed, lost=plan.cut_lost, gained=plan.cut_gained)
-    announce(interfaces().public, plan.announce)
+    if plan.announce:
+        public = interfaces().public
+        announce(public, plan.announce)
+        soon_again(partial(_announce_again, public, plan.announce))
+
+
+def _announce_again(interface: str, addresses: frozenset[str]) -> None:
+    """Those that are still here are announced; under the lock none is given up meanwhile."""
+    with lock:
+        announce(interface, addresses & {route.address for route in state.routes()})
 
 
 def _make_tap(tap: str) -> None:

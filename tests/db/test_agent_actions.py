@@ -390,6 +390,20 @@ class TestReconcile:
         go_on.set()
         agent.work()
 
+    def test_a_server_in_error_keeps_no_address_that_it_lost(
+        self, world: World, agent: Agent
+    ) -> None:
+        """D40: whatever became of its former owner, a moved address is on one host only."""
+        here, nowhere = active(world), active(world, "nowhere")
+        with world.engine.begin() as conn:
+            conn.execute(text("UPDATE servers SET vm_state = 'ERROR', generation = 7"))
+        agent.host.plug_id(here)
+        assert self.reconciler(agent).run()
+        assert agent.host.plugged_generation(here) == 7
+        assert agent.host.plugged_generation(nowhere) is None
+        assert agent.host.power_states() == {}
+        assert state(world, here) == ("ERROR", None)
+
     def test_a_copy_that_nobody_wants_any_more_goes(self, world: World, agent: Agent) -> None:
         """As when the sweeper ended a snapshot while its host was silent."""
         server_id = active(world)

@@ -115,12 +115,12 @@ class Wire:
 class Guest:
     """A server's guest: its namespace and what it can do from there."""
 
-    def __init__(self, world: World, server: WantedServer) -> None:
+    def __init__(self, host: Host, server: WantedServer) -> None:
         self.server, self.mac = server, server.mac
         self.tap = tap_of(server.id)
-        self.namespace = world.namespace(f"g{server.id:x}")
+        self.namespace = host.namespace(f"g{server.id:x}")
         sh(
-            f"ip link add {self.tap} netns {world.host} type veth"
+            f"ip link add {self.tap} netns {host.host} type veth"
             f" peer name eth0 address {server.mac} netns {self.namespace}"
         )
         self.ip("addr add 127.0.0.1/8 dev lo", "link set lo up", "link set eth0 up")
@@ -143,45 +143,30 @@ class Guest:
         return Wire(self.namespace)
 
 
-class World:
-    """The namespaces, and the agent's network half running in one of them."""
+class Host:
+    """A compute host's namespace, and the agent's network half running in it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._prefix = f"uctest-{os.getpid()}"
+    def __init__(self, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._prefix = prefix
+        self._monkeypatch = monkeypatch
         self._namespaces: list[str] = []
         self._units: list[subprocess.Popen[bytes]] = []
         self._guests: dict[int, WantedGuest] = {}
         self._groups = {OPEN.id: OPEN}
         self.state = Path(tempfile.mkdtemp(prefix="uctest-", dir="/tmp"))
         self.state.chmod(0o711)
-        monkeypatch.setenv("UNDERCAST_STATE_DIR", str(self.state))
-        monkeypatch.setenv("UNDERCAST_CONFIG", "/nonexistent")
-        settings.cache_clear()
-        self.host, self.flat, self.out, self.mgmt = map(
-            self.namespace, ("host", "flat", "out", "mgmt")
-        )
-        for port, (name, peer) in enumerate(
-            (("eth0", self.mgmt), ("eth1", self.flat), ("eth2", self.out))
-        ):
-            mac = FLAT_MAC if peer == self.flat else f"02:aa:00:00:01:0{port}"
-            sh(
-                f"ip link add {name} netns {self.host} type veth"
-                f" peer name eth0 address {mac} netns {peer}"
-            )
-            for ns, nic in (
-                (self.host, name),
-                (peer, "eth0"),
-            ):  # or autoconfiguration comes and goes
-                sh(f"ip netns exec {ns} sysctl -qw net.ipv6.conf.{nic}.disable_ipv6=1")
-            sh(f"ip -n {self.host} link set {name} up")
-            sh(f"ip -n {peer} link set eth0 up")
-            sh(f"ip -n {peer} link set lo up")
-        sh(f"ip -n {self.host} addr add 192.168.50.11/24 dev eth0")
-        sh(f"ip -n {self.mgmt} addr add {MANAGER}/24 dev eth0")
-        sh(f"ip -n {self.host} addr add 15.185.0.11/16 dev eth2")
-        sh(f"ip -n {self.out} addr add {OUTSIDE}/16 dev eth0")
-        sh(f"ip -n {self.host} route add default via {OUTSIDE}")
+        self.host = self.namespace("host")
         sh(f"ip -n {self.host} link set lo up")
+
+    def choose(self) -> None:
+        """What the process does from now on, it does with this host's settings."""
+        self._monkeypatch.setenv("UNDERCAST_STATE_DIR", str(self.state))
+        self._monkeypatch.setenv("UNDERCAST_CONFIG", "/nonexistent")
+        settings.cache_clear()
+
+    def call(self, function: Callable[..., T], *args: object) -> T:
+        """Result of the agent's ``function`` on this host."""
+        return inside(self.host, function, *args)
 
     def namespace(self, name: str) -> str:
         full = f"{self._prefix}-{name}"
@@ -193,8 +178,9 @@ class World:
         """The metadata service and dnsmasq, each as the process that it is on a host."""
         for module in ("compute_agent.dhcp", "compute_agent.metadata"):
             argv = ["ip", "netns", "exec", self.host, sys.executable, "-m", module]
+            env = {**os.environ, "UNDERCAST_STATE_DIR": str(self.state)}
             with (self.state / f"{module}.log").open("wb") as log:
-                self._units.append(subprocess.Popen(argv, stdout=log, stderr=log))
+                self._units.append(subprocess.Popen(argv, stdout=log, stderr=log, env=env))
 
     def stop_units(self) -> None:
         for unit in self._units:
@@ -204,12 +190,12 @@ class World:
 
     def prepare(self, of: WantedNetwork = NETWORK) -> None:
         """As reconcile does it."""
-        inside(self.host, network.prepare_host, of)
+        self.call(network.prepare_host, of)
         self.protect(afresh=True)
 
     def plug(self, server: WantedServer, groups: tuple[int, ...] = (OPEN.id,)) -> None:
         """The server as a member of groups, by default of one that lets everything in."""
-        inside(self.host, network.plug, server)
+        self.call(network.plug, server)
         self._guests[server.id] = WantedGuest(server.id, server.fixed_address, groups)
         self.protect()
 
@@ -217,7 +203,7 @@ class World:
         """Bring groups into force, these in place of those of the same ids."""
         self._groups.update({group.id: group for group in groups})
         wanted = WantedFirewall(tuple(self._guests.values()), tuple(self._groups.values()))
-        return inside(self.host, lambda: network.protect(wanted, afresh=afresh))
+        return self.call(lambda: network.protect(wanted, afresh=afresh))
 
     def join(self, server: WantedServer, *groups: int) -> None:
         """The server is a member of these groups and of no others."""
@@ -225,14 +211,14 @@ class World:
         self.protect()
 
     def plugged(self, server: WantedServer) -> bool:
-        return inside(self.host, network.plugged, server)
+        return self.call(network.plugged, server)
 
     def unplug(self, server_id: int) -> None:
         self._guests.pop(server_id, None)
-        inside(self.host, network.unplug, server_id)
+        self.call(network.unplug, server_id)
 
     def local_ids(self) -> set[int]:
-        return inside(self.host, network.local_ids)
+        return self.call(network.local_ids)
 
     def guest(self, server: WantedServer, groups: tuple[int, ...] = (OPEN.id,)) -> Guest:
         """A plugged and configured guest."""
@@ -274,6 +260,37 @@ class World:
                 sh(f"ip netns del {name}")
         shutil.rmtree(self.state)
         settings.cache_clear()
+
+
+class World(Host):
+    """One host, with a place at the other end of each of its three cables."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(f"uctest-{os.getpid()}", monkeypatch)
+        self.choose()
+        self.flat, self.out, self.mgmt = map(self.namespace, ("flat", "out", "mgmt"))
+        for port, (name, peer) in enumerate(
+            (("eth0", self.mgmt), ("eth1", self.flat), ("eth2", self.out))
+        ):
+            mac = FLAT_MAC if peer == self.flat else f"02:aa:00:00:01:0{port}"
+            cable(self.host, name, peer, "eth0", mac)
+            sh(f"ip -n {peer} link set lo up")
+        sh(f"ip -n {self.host} addr add 192.168.50.11/24 dev eth0")
+        sh(f"ip -n {self.mgmt} addr add {MANAGER}/24 dev eth0")
+        sh(f"ip -n {self.host} addr add 15.185.0.11/16 dev eth2")
+        sh(f"ip -n {self.out} addr add {OUTSIDE}/16 dev eth0")
+        sh(f"ip -n {self.host} route add default via {OUTSIDE}")
+
+
+def cable(one: str, nic: str, other: str, other_nic: str, other_mac: str) -> None:
+    """A pair of interfaces that are up, without the IPv6 that would come and go by itself."""
+    sh(
+        f"ip link add {nic} netns {one} type veth"
+        f" peer name {other_nic} address {other_mac} netns {other}"
+    )
+    for namespace, name in ((one, nic), (other, other_nic)):
+        sh(f"ip netns exec {namespace} sysctl -qw net.ipv6.conf.{name}.disable_ipv6=1")
+        sh(f"ip -n {namespace} link set {name} up")
 
 
 def server(number: int, *, public: bool = True, **changes: object) -> WantedServer:

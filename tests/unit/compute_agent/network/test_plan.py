@@ -99,10 +99,14 @@ def test_a_public_address_moves() -> None:
         public_addresses=("15.185.16.2",),
     )
     plan = to_plug(SERVER, 20042, whole((stale, 20050)), NICS)
-    assert [(e.container, e.key) for e in plan.remove] == [("fixed_of", ("15.185.16.2",))]
+    assert {(e.container, e.key) for e in plan.remove} == {
+        ("fixed_of", ("15.185.16.2",)),
+        ("public_of", ("10.0.0.50",)),  # it was the one that its traffic showed
+    }
     assert "route del 15.185.16.2/32 dev br100 proto 85 metric 50" in plan.links
     assert plan.cut_lost == {"15.185.16.2"}
     assert plan.cut_gained == {("15.185.16.9", SERVER.fixed_address)}
+    assert not plan.cut_fixed  # its other connections are nobody's business
 
 
 def test_transaction_text() -> None:
