@@ -11,6 +11,8 @@ from base64 import b64decode
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+MOST_RXTX_CAP = 1_000_000  # megabits per second
+
 
 @dataclass(frozen=True, slots=True)
 class WantedImage:

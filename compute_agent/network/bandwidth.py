@@ -24,7 +24,6 @@ from compute_agent.network import state
 from compute_agent.network.names import ifbs_of, tap_of
 from compute_agent.process import run
 
-MOST = 1_000_000  # megabits per second
 _BYTES = 125_000  # per second, of one megabit per second
 _HOOKS = ("egress", "ingress")  # of the tap: to the guest, and from it
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1

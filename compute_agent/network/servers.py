@@ -24,7 +24,7 @@ from compute_agent.process import run
 from compute_agent.serverdir import ServerRecord
 from db import log
 from db.settings import settings
-from db.wanted import WantedNetwork, WantedServer
+from db.wanted import MOST_RXTX_CAP, WantedNetwork, WantedServer
 
 METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
 _MOST_IDS = FLAT_MARK  # a packet's mark has room for that many beside its own meanings
@@ -119,7 +119,7 @@ def _check(server: WantedServer) -> None:
         raise Fatal(f"server id {server.id} does not fit a packet's mark")
     if not MAC.fullmatch(server.mac.lower()):
         raise Fatal(f"server {server.id}: {server.mac!r} is no MAC")
-    if not 0 <= server.rxtx_cap <= bandwidth.MOST:
+    if not 0 <= server.rxtx_cap <= MOST_RXTX_CAP:
         raise Fatal(f"server {server.id}: {server.rxtx_cap} Mbit/s is no limit of bandwidth")
     try:
         fixed = IPv4Address(server.fixed_address)
