@@ -80,7 +80,7 @@ def to_limit(server_id: int, megabits: int, seen: Limits) -> Change:
     links += [f"link set dev {ifb} up" for ifb, way in ifbs if not way.up]
     burst = max(int(rate * _BURST_SECONDS), _LEAST_BURST)
     queue = min(max(int(rate * _QUEUE_SECONDS), _LEAST_QUEUE), _MOST_QUEUE)
-    bucket = f"root handle 1: tbf rate {rate * 8}bit burst {burst} limit {burst + queue}"
+    bucket = f"root tbf rate {rate * 8}bit burst {burst} limit {burst + queue}"
     traffic = [f"qdisc replace dev {ifb} {bucket}" for ifb, way in ifbs if way.rate != rate]
     if not all(way.entered for way in seen.ways):
         tap = tap_of(server_id)

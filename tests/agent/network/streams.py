@@ -44,7 +44,7 @@ def busy(sender: str, receiver: str, address: str) -> Iterator[None]:
 
 
 def megabits(
-    sender: str, receiver: str, address: str, *, skip: float = 0.2, seconds: float = 1.0
+    sender: str, receiver: str, address: str, *, skip: float = 0.1, seconds: float = 0.5
 ) -> float:
     """Megabits per second that arrive during ``seconds`` after the first ``skip``, as applications
     count them: 95.6% of what is on the wire.

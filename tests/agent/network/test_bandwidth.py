@@ -6,6 +6,7 @@ with a limit by more than a factor of ten, and so holds on a busy machine too.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -73,8 +74,8 @@ class TestRates:
 
     def test_metadata_and_dhcp_work_for_a_guest_that_uses_all_of_it(self, world: World) -> None:
         capped = world.guest(CAPPED)
-        wire = capped.wire()
         with (
+            contextlib.closing(capped.wire()) as wire,
             busy(capped.namespace, world.out, OUTSIDE),
             busy(world.out, capped.namespace, PUBLIC),
         ):
@@ -127,8 +128,8 @@ class TestStates:
             f"ip link set {TX} down",
             f"ip link del {TAP}",
             f"tc qdisc del dev {RX} root",
-            f"tc qdisc replace dev {TX} root handle 1: tbf rate 9mbit burst 16384 limit 65536",
-            f"tc qdisc replace dev {TX} root handle 1: htb",
+            f"tc qdisc replace dev {TX} root tbf rate 9mbit burst 16384 limit 65536",
+            f"tc qdisc replace dev {TX} root htb",
             f"tc qdisc del dev {TAP} clsact",
             f"tc filter del dev {TAP} ingress",
             f"tc filter del dev {TAP} egress",
