@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute_agent.network import state
+from compute_agent.network.host import disable_ipv6
 from compute_agent.network.names import ifbs_of, tap_of
 from compute_agent.process import run
 
@@ -57,12 +58,13 @@ class Limits:
 class Change:
     """What must change, in the order of the fields; false when nothing must."""
 
+    make: tuple[str, ...] = ()  # names of ifbs
     links: tuple[str, ...] = ()  # lines of ``ip -batch``
     traffic: tuple[str, ...] = ()  # lines of ``tc -batch``
     unlinks: tuple[str, ...] = ()  # lines of ``ip -batch``
 
     def __bool__(self) -> bool:
-        return bool(self.links or self.traffic or self.unlinks)
+        return bool(self.make or self.links or self.traffic or self.unlinks)
 
 
 UNLIMITED, UNCHANGED = Limits(), Change()
@@ -76,8 +78,6 @@ def to_limit(server_id: int, megabits: int, seen: Limits) -> Change:
     if all(way.allows(rate) for way in seen.ways):
         return UNCHANGED
     ifbs = list(zip(ifbs_of(server_id), seen.ways, strict=True))
-    links = [f"link add name {ifb} type ifb" for ifb, way in ifbs if not way.exists]
-    links += [f"link set dev {ifb} up" for ifb, way in ifbs if not way.up]
     burst = max(int(rate * _BURST_SECONDS), _LEAST_BURST)
     queue = min(max(int(rate * _QUEUE_SECONDS), _LEAST_QUEUE), _MOST_QUEUE)
     bucket = f"root tbf rate {rate * 8}bit burst {burst} limit {burst + queue}"
@@ -91,7 +91,11 @@ def to_limit(server_id: int, megabits: int, seen: Limits) -> Change:
             f" action mirred egress redirect dev {ifb}"
             for number, (hook, (ifb, _)) in enumerate(zip(_HOOKS, ifbs, strict=True), 1)
         ]
-    return Change(links=tuple(links), traffic=tuple(traffic))
+    return Change(
+        make=tuple(ifb for ifb, way in ifbs if not way.exists),
+        links=tuple(f"link set dev {ifb} up" for ifb, way in ifbs if not way.up),
+        traffic=tuple(traffic),
+    )
 
 
 def _to_lift(server_id: int, seen: Limits) -> Change:
@@ -118,17 +122,21 @@ def observe(server_id: int, megabits: int) -> Limits:
         questions.append(f"qdisc show dev {tap}")
         questions += [f"filter show dev {tap} {hook}" for hook in _HOOKS]
     answers = dict(zip(questions, _ask(questions), strict=True))
+    received, sent = (
+        _way(ifb, answers, f"filter show dev {tap} {hook}")
+        for ifb, hook in zip(ifbs, _HOOKS, strict=True)
+    )
     return Limits(
-        ways=(
-            _way(ifbs[0], answers, f"filter show dev {tap} {_HOOKS[0]}"),
-            _way(ifbs[1], answers, f"filter show dev {tap} {_HOOKS[1]}"),
-        ),
+        ways=(received, sent),
         hooked=any(found["kind"] == "clsact" for found in answers.get(f"qdisc show dev {tap}", ())),
     )
 
 
 def apply(change: Change) -> None:
     """Make the change true; one that is stopped half way is made again from what is left."""
+    for ifb in change.make:
+        run(["ip", "link", "add", "name", ifb, "type", "ifb"], timeout=state.TIMEOUT)
+        disable_ipv6(ifb)
     for program, lines in (("ip", change.links), ("tc", change.traffic), ("ip", change.unlinks)):
         if lines:
             batch = "".join(f"{line}\n" for line in lines)

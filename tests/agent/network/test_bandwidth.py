@@ -116,6 +116,8 @@ class TestStates:
     def test_plug_twice_is_the_same(self, world: World) -> None:
         world.plug(CAPPED)
         first = world.snapshot(), traffic(world)
+        for ifb in (RX, TX):
+            assert sh(f"ip -n {world.host} -6 address show dev {ifb}") == ""
         assert world.plugged(CAPPED)
         world.plug(CAPPED)
         assert (world.snapshot(), traffic(world)) == first
@@ -165,7 +167,8 @@ class TestStates:
             change = self.change(world, end.rxtx_cap)
             world.unplug(CAPPED.id)
             assert change
-            steps = [bandwidth.Change(links=(line,)) for line in change.links]
+            steps = [bandwidth.Change(make=(ifb,)) for ifb in change.make]
+            steps += [bandwidth.Change(links=(line,)) for line in change.links]
             steps += [bandwidth.Change(traffic=(line,)) for line in change.traffic]
             steps += [bandwidth.Change(unlinks=(line,)) for line in change.unlinks]
             for number in range(len(steps)):
