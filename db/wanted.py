@@ -11,6 +11,8 @@ from base64 import b64decode
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+MOST_RXTX_CAP = 1_000_000  # megabits per second
+
 
 @dataclass(frozen=True, slots=True)
 class WantedImage:
@@ -85,6 +87,7 @@ class WantedServer:
     files: tuple[WantedFile, ...] = ()
     #: The tenant's servers in the zone: "<fixed address> slots=<vcpus>" by name of their key.
     mpi: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rxtx_cap: int = 0  # megabits per second that the guest may send, and may receive; 0: no limit
 
     @property
     def user_data_bytes(self) -> bytes:

@@ -8,6 +8,7 @@ METADATA = "169.254.169.254"  # where guests ask for metadata (R196)
 METADATA_PORTS = range(20000, 28000)  # one per server, below the host's own ephemeral ports
 ROUTE_PROTOCOL = 85  # "proto" of our routes, so that nobody else's are touched
 TAP_PREFIX = "tap-"
+IFB_PREFIXES = ("ifbrx-", "ifbtx-")  # what a guest receives, and what it sends
 
 
 def tap_of(server_id: int) -> str:
@@ -15,13 +16,22 @@ def tap_of(server_id: int) -> str:
     return f"{TAP_PREFIX}{server_id:x}"
 
 
+def ifbs_of(server_id: int) -> tuple[str, str]:
+    """Devices that hold back what is sent to a server's guest, and from it."""
+    received, sent = (f"{prefix}{server_id:x}" for prefix in IFB_PREFIXES)
+    return received, sent
+
+
 def server_of(tap: str) -> int | None:
     """Inverse of :func:`tap_of`; None for the name of another interface."""
-    prefix, _, number = tap.partition("-")
-    if f"{prefix}-" != TAP_PREFIX:
-        return None
+    return owner_of(tap) if tap.startswith(TAP_PREFIX) else None
+
+
+def owner_of(interface: str) -> int | None:
+    """Server that an interface was made for; None for the name of any other."""
+    number = interface.partition("-")[2]
     try:
         server_id = int(number, 16)
     except ValueError:
         return None
-    return server_id if tap_of(server_id) == tap else None
+    return server_id if interface in (tap_of(server_id), *ifbs_of(server_id)) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compute_agent.network import bandwidth
 from compute_agent.network.names import ROUTE_PROTOCOL, server_of, tap_of
 from compute_agent.network.rules import UNSPECIFIED, Element, Interfaces, elements_of
 from compute_agent.network.state import Firewall, Route
@@ -23,6 +24,7 @@ class Observed:
     proxied: frozenset[str]
     tap_exists: bool
     tap_plugged: bool
+    limits: bandwidth.Limits = bandwidth.UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,14 @@ class Plan:
     add: frozenset[Element] = frozenset()
     make_tap: bool = False
     links: tuple[str, ...] = ()  # lines of ``ip -batch``
+    limit: bandwidth.Change = bandwidth.UNCHANGED
     announce: frozenset[str] = frozenset()  # public addresses that are new here
     cut_fixed: frozenset[str] = frozenset()  # addresses whose connections end
     cut_lost: frozenset[str] = frozenset()
     cut_gained: frozenset[tuple[str, str]] = frozenset()  # public, fixed
 
     def __bool__(self) -> bool:
-        return bool(self.remove or self.add or self.make_tap or self.links)
+        return bool(self.remove or self.add or self.make_tap or self.links or self.limit)
 
 
 def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -> Plan:
@@ -61,6 +64,7 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
         add=add,
         make_tap=not seen.tap_exists,
         links=tuple(links + ([] if seen.tap_plugged else _tap(server.id, nics.bridge))),
+        limit=bandwidth.to_limit(server.id, server.rxtx_cap, seen.limits),
         announce=fresh,
         cut_fixed=_senders(remove) - {server.fixed_address},  # not of who only loses a public one
         cut_lost=_public(remove),
@@ -88,6 +92,7 @@ def to_unplug(
     others |= _public(seen.firewall.elements - remove)
     publics -= others
     links = [f"link del dev {tap_of(server_id)}"] if seen.tap_exists else []
+    links += bandwidth.to_remove(server_id, seen.limits)
     links += [
         f"neigh del proxy {address} dev {nics.public}" for address in sorted(publics & seen.proxied)
     ]

@@ -13,6 +13,8 @@ What it guarantees (section 8 of the architecture, row 25 of the security table)
   outside is not forwarded, and nothing leaves by the public interface with an internal source.
 - What a guest sends out shows its first external address: the automatic one, however many floating
   ones come and go (D41; metadata says the same, wire-notes 5.2, ``public-ipv4``).
+- A guest has at most 16,384 open connections of its own making, whatever the protocol: the table of
+  the kernel is one for all guests, and who fills it has everybody's new connections refused.
 - The gateway's addresses and MAC, and DHCP, never cross the flat interface: each host is gateway
   to its own guests.
 - What comes in to a guest is judged by its security groups (``network.groups``, a table of its own,
@@ -43,6 +45,7 @@ from compute_agent.network.names import (
 )
 from db.wanted import WantedNetwork, WantedServer
 
+MOST_FLOWS = 2**14  # tracked connections that one guest opened; 16 of them fill the usual table
 UNSPECIFIED = "0.0.0.0"  # noqa: S104 - an address in a packet, nothing listens on it
 
 #: Family of each set and map that holds servers' elements.
@@ -122,6 +125,7 @@ def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
         "last": str(IPv4Network(network.cidr).broadcast_address),
         "host": f"{{ {network.gateway}, {METADATA} }}",
         "metadata": METADATA,
+        "most_flows": str(MOST_FLOWS),
         "metadata_ports": f"{METADATA_PORTS[0]}-{METADATA_PORTS[-1]}",
         "flat_mark": f"{FLAT_MARK:#x}",
         "seen_mark": f"{SEEN_MARK:#x}",
@@ -215,11 +219,17 @@ table ip <table> {
     map ports { type mark : inet_service; }
     map fixed_of { type ipv4_addr : ipv4_addr; }
     map public_of { type ipv4_addr : ipv4_addr; }
+    set flows { type mark; size 65536; flags dynamic; }
 
     chain sources {
         type filter hook prerouting priority raw; policy accept;
         iifname "<public>" ip saddr <network> drop
         iifname "<bridge>" ip saddr != { <network>, 0.0.0.0 } drop
+    }
+    chain opening {
+        type filter hook prerouting priority mangle; policy accept;
+        iifname "<bridge>" meta mark != 0 ct status & confirmed == 0 \
+            update @flows { meta mark ct count over <most_flows> } drop
     }
     chain prerouting {
         type nat hook prerouting priority dstnat; policy accept;

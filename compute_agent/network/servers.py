@@ -15,7 +15,7 @@ from pathlib import Path
 
 from compute_agent import dhcp, serverdir
 from compute_agent.errors import Fatal, HostFault, Retry, StepError
-from compute_agent.network import connections, groups, state
+from compute_agent.network import bandwidth, connections, groups, state
 from compute_agent.network.announce import announce, remind, soon_again
 from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
 from compute_agent.network.lock import lock
@@ -25,8 +25,9 @@ from compute_agent.network.rules import Interfaces, transaction
 from compute_agent.process import run
 from compute_agent.serverdir import ServerRecord
 from db import log
+from db.operations import faults
 from db.settings import settings
-from db.wanted import WantedNetwork, WantedServer
+from db.wanted import MOST_RXTX_CAP, WantedNetwork, WantedServer
 
 METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
 _MOST_IDS = FLAT_MARK  # a packet's mark has room for that many beside its own meanings
@@ -63,10 +64,10 @@ def _plug(server: WantedServer) -> None:
     with lock:
         nics = interfaces()
         port = _keep_record(server).metadata_port
-        seen = _observe(server.id, nics)
+        seen = _observe(server.id, server.rxtx_cap, nics)
         if not (seen.firewall.complete and state.exists(nics.bridge)):
             prepare_host(server.network)
-            seen = _observe(server.id, nics)
+            seen = _observe(server.id, server.rxtx_cap, nics)
         _apply(to_plug(server, port, seen, nics), server.id)
         dhcp.offer(server)
     _await_metadata(server.network.gateway, port)
@@ -79,7 +80,7 @@ def plugged(server: WantedServer) -> bool:
         if record is None or record.wanted != server:
             return False
         nics = interfaces()
-        seen = _observe(server.id, nics)
+        seen = _observe(server.id, server.rxtx_cap, nics)
         return (
             seen.firewall.complete
             and not to_plug(server, record.metadata_port, seen, nics)
@@ -94,7 +95,7 @@ def unplug(server_id: int) -> None:
         record = serverdir.read(server_id)
         dhcp.forget(server_id)
         wanted = None if record is None else record.wanted
-        _apply(to_unplug(server_id, wanted, _observe(server_id, nics), nics), server_id)
+        _apply(to_unplug(server_id, wanted, _observe(server_id, 0, nics), nics), server_id)
         groups.forget(server_id)
         serverdir.remove(server_id)
 
@@ -104,7 +105,7 @@ def local_ids() -> set[int]:
     with lock:
         routed = {route.server_id for route in state.routes()}
         ruled = state.firewall().servers() | groups.known_servers()
-        return state.taps() | ruled | routed | dhcp.lease_ids()
+        return state.owners() | ruled | routed | dhcp.lease_ids()
 
 
 def restore() -> None:
@@ -133,6 +134,8 @@ def _check(server: WantedServer) -> None:
         raise Fatal(f"server id {server.id} does not fit a packet's mark")
     if not MAC.fullmatch(server.mac.lower()):
         raise Fatal(f"server {server.id}: {server.mac!r} is no MAC")
+    if not 0 <= server.rxtx_cap <= MOST_RXTX_CAP:
+        raise Fatal(f"server {server.id}: {server.rxtx_cap} Mbit/s is no limit of bandwidth")
     try:
         fixed = IPv4Address(server.fixed_address)
         inside = fixed in IPv4Network(server.network.cidr)
@@ -164,7 +167,7 @@ def _free_port(server_id: int) -> int:
     raise HostFault("no port is left for another server's metadata")
 
 
-def _observe(server_id: int, nics: Interfaces) -> Observed:
+def _observe(server_id: int, megabits: int, nics: Interfaces) -> Observed:
     tap = tap_of(server_id)
     return Observed(
         firewall=state.firewall(),
@@ -172,6 +175,7 @@ def _observe(server_id: int, nics: Interfaces) -> Observed:
         proxied=state.proxied(nics.public) if state.exists(nics.public) else frozenset(),
         tap_exists=state.exists(tap),
         tap_plugged=state.is_plugged(tap, nics.bridge),
+        limits=bandwidth.observe(server_id, megabits),
     )
 
 
@@ -180,11 +184,14 @@ def _apply(plan: Plan, server_id: int) -> None:
     if plan.remove or plan.add:
         rules = transaction(plan.remove, plan.add)
         run(["nft", "-f", "-"], timeout=state.TIMEOUT, input=rules)
+        faults.stop_here("network", "rules", "after")
     if plan.make_tap:
         _make_tap(tap_of(server_id))
     if plan.links:
         batch = "".join(f"{line}\n" for line in plan.links)
         run(["ip", "-batch", "-"], timeout=state.TIMEOUT, input=batch)
+        faults.stop_here("network", "links", "after")
+    bandwidth.apply(plan.limit)
     connections.cut(fixed=plan.cut_fixed, lost=plan.cut_lost, gained=plan.cut_gained)
     if plan.announce:
         public = interfaces().public

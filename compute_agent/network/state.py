@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compute_agent.network.names import ROUTE_PROTOCOL, TABLE, server_of, tap_of
+from compute_agent.network.names import ROUTE_PROTOCOL, TABLE, owner_of, server_of, tap_of
 from compute_agent.network.rules import CONTAINERS, Element
 from compute_agent.process import run
 
@@ -91,10 +91,10 @@ def exists(interface: str) -> bool:
     return (_INTERFACES / interface).is_dir()
 
 
-def taps() -> set[int]:
-    """Ids of the servers that have a tap."""
+def owners() -> set[int]:
+    """Ids of the servers that have an interface of their own."""
     names = (path.name for path in _INTERFACES.iterdir())
-    return {server_id for server_id in map(server_of, names) if server_id is not None}
+    return {server_id for server_id in map(owner_of, names) if server_id is not None}
 
 
 def is_plugged(tap: str, bridge: str) -> bool:

@@ -18,7 +18,7 @@ _LIST = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class FlavorRow:
-    """A flavor; sizes in GB and MB."""
+    """A flavor; sizes in GB and MB, ``rxtx_cap`` in megabits per second (0: no limit)."""
 
     id: int
     name: str

@@ -16,8 +16,8 @@ DEFAULTS = (
 )
 
 _INSERT = text("""
-    INSERT INTO flavors (id, name, vcpus, ram_mb, disk_gb, swap_mb)
-    VALUES (:id, :name, :vcpus, :ram_mb, :disk_gb, :swap_mb)
+    INSERT INTO flavors (id, name, vcpus, ram_mb, disk_gb, swap_mb, rxtx_cap)
+    VALUES (:id, :name, :vcpus, :ram_mb, :disk_gb, :swap_mb, :rxtx_cap)
     ON CONFLICT DO NOTHING RETURNING id
 """)
 _NEXT_ID = text("SELECT coalesce(max(id), 0) + 1 FROM flavors")
@@ -40,6 +40,7 @@ def create(
     ram_mb: int,
     disk_gb: int = 0,
     swap_mb: int = 0,
+    rxtx_cap: int = 0,
     id: int | None = None,
 ) -> bool:
     """Make a flavor; False when a live one has the name, or any one, even deleted, has the id."""
@@ -50,6 +51,7 @@ def create(
         "ram_mb": ram_mb,
         "disk_gb": disk_gb,
         "swap_mb": swap_mb,
+        "rxtx_cap": rxtx_cap,
     }
     return conn.execute(_INSERT, values).first() is not None
 

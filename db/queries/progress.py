@@ -86,7 +86,8 @@ _WANTED = f"""
                FROM servers o JOIN fixed_addresses a ON a.server_id = o.id
                WHERE o.tenant_id = s.tenant_id AND o.zone_id = s.zone_id AND o.deleted_at IS NULL
                  AND o.key_name IS NOT NULL
-               GROUP BY o.key_name) t) AS mpi
+               GROUP BY o.key_name) t) AS mpi,
+           coalesce((SELECT l.rxtx_cap FROM flavors l WHERE l.id = s.flavor_id), 0) AS rxtx_cap
     FROM servers s JOIN zones z ON z.id = s.zone_id JOIN images i ON i.id = s.image_id
     LEFT JOIN images k ON k.id = i.kernel_id LEFT JOIN images r ON r.id = i.ramdisk_id
     JOIN fixed_addresses f ON f.server_id = s.id JOIN networks n ON n.id = f.network_id

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from db.queries import flavors, flavors_admin
+from db.wanted import MOST_RXTX_CAP
 from deploy.cli.checks import name_argument
 from deploy.cli.database import transaction
 from deploy.cli.errors import NotFound, Refused
@@ -20,6 +21,7 @@ _COLUMNS: Columns = {
     "memory MB": "ram_mb",
     "ephemeral disk GB": "disk_gb",
     "swap MB": "swap_mb",
+    "rxtx Mbit/s": "rxtx_cap",
 }
 
 
@@ -31,11 +33,20 @@ def flavor() -> None:
 @app.command()
 def create(
     name: Annotated[str, name_argument("Name of the flavor.")],
+    *,
     vcpus: Annotated[int, typer.Option(min=1, max=1024, help="Virtual processors.")],
     ram: Annotated[int, typer.Option(min=1, max=2**26, help="Memory, MB.")],
     disk: Annotated[int, typer.Option(min=0, max=2**20, help="Ephemeral disk, GB; 0: none.")] = 0,
     swap: Annotated[
         int, typer.Option(min=0, max=2**26, help="Swap that clients see, MB; no disk is made.")
+    ] = 0,
+    rxtx_cap: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_RXTX_CAP,
+            help="Bandwidth, Mbit/s (10^6 bits), of each direction by itself; 0: no limit.",
+        ),
     ] = 0,
     id: Annotated[
         int | None, typer.Option(min=1, max=2**53, help="Id; default: the next free one.")
@@ -46,8 +57,9 @@ def create(
     """Make a flavor."""
     with transaction() as conn:
         made = flavors_admin.create(
-            conn, name, id=id, vcpus=vcpus, ram_mb=ram, disk_gb=disk, swap_mb=swap
-        )
+            conn, name, id=id, vcpus=vcpus, ram_mb=ram, disk_gb=disk, swap_mb=swap,
+            rxtx_cap=rxtx_cap,
+        )  # fmt: skip
         found = flavors_admin.find(conn, str(id) if id is not None else name)
         if not made and (found is None or found.name != name or not if_missing):
             raise Refused(f"A flavor has the name {name}, or has or had that id, already.")

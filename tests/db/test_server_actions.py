@@ -455,6 +455,16 @@ class TestGuestData:
         found = self.wanted(world, server_id)
         assert (found.config_drive, found.windows) == (True, True)
 
+    def test_rxtx_cap_follows_the_flavor_even_a_deleted_one(self, world: World) -> None:
+        server_id = active(world)
+        assert self.wanted(world, server_id).rxtx_cap == 0
+        flavor = world.one("SELECT flavor_id FROM servers WHERE id = :id", id=server_id)
+        for change in ("rxtx_cap = 8", "rxtx_cap = 20, deleted_at = now()"):
+            world.one(f"UPDATE flavors SET {change} WHERE id = :id RETURNING id", id=flavor)
+            found = self.wanted(world, server_id)
+            assert f"rxtx_cap = {found.rxtx_cap}" in change
+            assert WantedServer.from_json(orjson.loads(orjson.dumps(found.to_json()))) == found
+
 
 class TestMpi:
     """Wire-notes 5.2: what ``mpi/`` lists crosses with the record of each of the servers."""

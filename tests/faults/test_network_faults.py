@@ -195,7 +195,9 @@ def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Gues
 
 
 @pytest.fixture
-def scene(lab: Lab, client: Client, guests: tuple[Guest, Guest], no_faults: None) -> Iterator[Scene]:
+def scene(
+    lab: Lab, client: Client, guests: tuple[Guest, Guest], no_faults: None
+) -> Iterator[Scene]:
     """A group of both guests, without rules, and a floating address of the tenant."""
     lab.await_hosts()
     body = {"security_group": {"name": "faults", "description": "of a test"}}

@@ -165,6 +165,8 @@ def test_tap_can_be_opened_by_qemu_without_root(world: World) -> None:
         {"fixed_address": "192.168.50.1"},
         {"public_addresses": ("15.185.16.11\nlink del eth0",)},
         {"id": 2**32},
+        {"rxtx_cap": -1},
+        {"rxtx_cap": 2_000_000},
     ],
 )
 def test_security_28_unfit_values_reach_nothing(world: World, change: dict[str, object]) -> None:

@@ -298,6 +298,19 @@ class TestFlavors:
         assert undercast.json("flavor", "delete", "lab.tiny") == made
         undercast.refused(3, "flavor", "delete", "lab.tiny")
 
+    def test_a_limit_of_bandwidth(self, undercast: Undercast) -> None:
+        words = ("flavor", "create", "slow", "--vcpus", 1, "--ram", 1, "--rxtx-cap")
+        for wrong in (-1, 1_000_001, "8M"):
+            assert undercast.run(*words, wrong).exit_code == 2
+        assert undercast.json("flavor", "list") == []
+        made = undercast.json(*words, 8)
+        assert (made["rxtx_cap"], made["rxtx_quota"]) == (8, 0)
+        assert undercast.json("flavor", "list") == [made]
+        assert "rxtx Mbit/s" in undercast.table("flavor", "list")
+        free = undercast.json("flavor", "create", "free", "--vcpus", 1, "--ram", 1)
+        assert free["rxtx_cap"] == 0
+        assert "each direction" in undercast.table("flavor", "create", "--help")
+
 
 class TestAddresses:
     def test_a_network(self, undercast: Undercast) -> None:
