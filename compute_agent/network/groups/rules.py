@@ -4,10 +4,11 @@ Every packet that leaves by the bridge passes one chain, after addresses were tr
 sender is seen as its receiver sees it: by its fixed address, or by a public one when it asked for a
 public one. There
 
-- what goes on to another host's guest is that host's to judge,
 - answers to what the guest itself began pass, and the ICMP errors about it, and the host's DHCP,
 - the receiver's address finds the chain of its server in a map; the chain jumps to the chains of
-  the server's groups, whose rules accept; what is left is dropped, and so is what no map knows.
+  the server's groups, whose rules accept, and drops what is left. That holds for the copy of a
+  packet too that is flooded to the other hosts: let on there, it would count as a connection,
+- what goes on to another host's guest is that host's to judge; what no map knows is dropped.
 
 A packet in the direction of its connection's first packet is judged by the rules each time, not
 only the first: what a rule alone allowed ends with the rule, and nothing has to be cut. Rejected:
@@ -52,11 +53,11 @@ def base_rules(bridge: str) -> tuple[Rule, ...]:
         _made(text)
         for text in (
             f'oifname != "{bridge}" accept',
-            f"meta mark {FLAT_MARK:#x} accept",
             "ct state related accept",
             "ct state established ct direction reply accept",
             "fib saddr type local udp sport 67 udp dport 68 accept",
             f"ip daddr vmap @{GUESTS}",
+            f"meta mark {FLAT_MARK:#x} accept",
             "drop",
         )
     )
@@ -120,7 +121,8 @@ def table(wanted: WantedFirewall, bridge: str) -> tuple[Table, dict[int, str]]:
     for guest in wanted.guests:
         name = server_chain(guest.server_id)
         jumps = (group_chain(group_id) for group_id in guest.groups)
-        chains[name] = tuple(_made(f"jump {jump}", jump) for jump in jumps if jump in chains)
+        accepting = tuple(_made(f"jump {jump}", jump) for jump in jumps if jump in chains)
+        chains[name] = (*accepting, _made("drop"))
         guests[guest.address] = name
     return Table(chains, sets, guests), errors
 

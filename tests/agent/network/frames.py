@@ -42,7 +42,11 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def ipv4_packet(sender: str, target: str, protocol: int, payload: bytes) -> bytes:
+def ipv4_packet(
+    sender: str, target: str, protocol: int, payload: bytes, *, fragment: int = 0
+) -> bytes:
+    """``fragment`` holds the header's flags and the fragment's place."""
+
     def header(check: int) -> bytes:
         return struct.pack(
             "!BBHHHBBH4s4s",
@@ -50,7 +54,7 @@ def ipv4_packet(sender: str, target: str, protocol: int, payload: bytes) -> byte
             0,
             20 + len(payload),
             1,
-            0,
+            fragment,
             64,
             protocol,
             check,
