@@ -15,39 +15,50 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, TextClause, text
 
 from db.operations.errors import Fatal
+from db.queries.address_ranges import FIXED, PUBLIC, Kind
 
-_FREE = """
-    {owned} AND (released_at IS NULL
-                 OR released_at < clock_timestamp() - make_interval(secs => :quarantine))
+# Pool by pool: those never used, then the longest released. Each is a walk along the index of free
+# addresses that ends at its first row, whatever the statistics say and however many rows rest.
+_PICK = """
+    SELECT a.id FROM (SELECT id FROM {owners} WHERE {among} ORDER BY id) o
+    CROSS JOIN LATERAL (
+        SELECT id FROM (
+            SELECT id FROM {table} WHERE {owner} = o.id AND {free} AND released_at IS NULL
+            ORDER BY released_at NULLS FIRST, id LIMIT 1 {lock}) fresh
+        UNION ALL
+        SELECT id FROM (
+            SELECT id FROM {table} WHERE {owner} = o.id AND {free}
+              AND released_at < statement_timestamp() - make_interval(secs => :quarantine)
+            ORDER BY released_at NULLS FIRST, id LIMIT 1 {lock}) rested) a
+    LIMIT 1
 """
-_FREE_FIXED = _FREE.format(owned="f.server_id IS NULL")
-_FREE_PUBLIC = _FREE.format(owned="p.server_id IS NULL AND p.tenant_id IS NULL")
 
-_PICK_FIXED = f"""
-    SELECT f.id FROM fixed_addresses f JOIN networks n ON n.id = f.network_id
-    WHERE n.zone_id = :zone_id AND {_FREE_FIXED}
-    ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1
-"""
-_PICK_PUBLIC = f"""
-    SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
-    WHERE o.zone_id = :zone_id AND o.name = coalesce(CAST(:pool AS text), o.name)
-      AND {_FREE_PUBLIC}
-    ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1
-"""
+
+def _pick(kind: Kind, lock: str = "") -> str:
+    among = "zone_id = :zone_id"
+    if kind is PUBLIC:
+        among += " AND name = coalesce(CAST(:pool AS text), name)"
+    return _PICK.format(
+        owners=kind.owners, among=among, table=kind.table, owner=kind.owner, free=kind.free,
+        lock=lock,
+    )  # fmt: skip
+
+
+_LOCK = "FOR UPDATE SKIP LOCKED"
 _TAKE_FIXED = text(f"""
-    UPDATE fixed_addresses SET server_id = :server_id
-    WHERE id = ({_PICK_FIXED} FOR UPDATE OF f SKIP LOCKED) RETURNING id
+    UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({_pick(FIXED, _LOCK)})
+    RETURNING id
 """)
 _TAKE_PUBLIC = text(f"""
     UPDATE public_addresses SET server_id = :server_id, automatic = true,
            associated_at = clock_timestamp()
-    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+    WHERE id = ({_pick(PUBLIC, _LOCK)}) RETURNING id
 """)
 _TAKE_FLOATING = text(f"""
-    UPDATE public_addresses SET tenant_id = :tenant_id
-    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+    UPDATE public_addresses SET tenant_id = :tenant_id WHERE id = ({_pick(PUBLIC, _LOCK)})
+    RETURNING id
 """)
-_FIRST_FIXED, _FIRST_PUBLIC = text(_PICK_FIXED), text(_PICK_PUBLIC)
+_FIRST_FIXED, _FIRST_PUBLIC = text(_pick(FIXED)), text(_pick(PUBLIC))
 _AWAIT_FIXED = text("SELECT 1 FROM fixed_addresses WHERE id = :id FOR SHARE")
 _AWAIT_PUBLIC = text("SELECT 1 FROM public_addresses WHERE id = :id FOR SHARE")
 _HAS_FIXED = text("SELECT 1 FROM fixed_addresses WHERE server_id = :server_id")
