@@ -11,7 +11,7 @@ import typer
 
 from db.queries.address_ranges import Holder, Range, StillHeld
 from deploy.cli.errors import Refused
-from deploy.cli.output import Columns, Format, plain, say, show_one
+from deploy.cli.output import Columns, Format, harmless, plain, say, show_one
 from deploy.cli.ranges import RangeError
 
 RangesOption = Annotated[
@@ -55,7 +55,7 @@ def unheld(what: str) -> Iterator[None]:
         yield
     except StillHeld as error:
         are = "address is" if error.held == 1 else "addresses are"
-        names = "; ".join(map(_holder, error.holders))
+        names = harmless("; ".join(map(_holder, error.holders)))
         more = error.held - len(error.holders)
         others = f"; and {more} more" if more else ""
         raise Refused(
