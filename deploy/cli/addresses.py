@@ -30,14 +30,18 @@ _SHOWN = 3  # ranges in a line of a list
 
 
 def listed(columns: Columns, states: Columns) -> Columns:
-    """Columns of a list: of ``states`` after the counts, few of many ranges."""
+    """Columns of a list: of ``states`` among the counts, few of many ranges."""
     return {**columns, "count": "addresses", "free": "free", "resting": "resting", **states,
-            "ranges": lambda row: _few(row.ranges)}  # fmt: skip
+            "used": "used", "ranges": lambda row: _few(row.ranges)}  # fmt: skip
 
 
 def detailed(columns: Columns, states: Columns) -> Columns:
     """Fields of one record: all ranges, and when those that rest are free."""
-    return {**listed(columns, states), "resting": _resting, "ranges": "ranges"}
+    return {
+        **listed(columns, states),
+        "resting": _resting,
+        "ranges": lambda row: ", ".join(row.ranges),
+    }
 
 
 def parsed(texts: list[str], parse: Callable[[str], Range]) -> list[Range]:

@@ -29,9 +29,8 @@ _NAMES: Columns = {
     "gateway MAC": "gateway_mac",
     "DNS": "dns",
 }
-_STATES: Columns = {"used": "used"}
-_COLUMNS = addresses.listed(_NAMES, _STATES)
-_DETAILS = addresses.detailed(_NAMES, _STATES)
+_COLUMNS = addresses.listed(_NAMES, {})
+_DETAILS = addresses.detailed(_NAMES, {})
 NetworkArgument = Annotated[str, typer.Argument(help="Name of the network.")]
 
 
@@ -66,21 +65,23 @@ def create(
     Guests get the addresses from --first to --last, or those of --range. No public pool may have
     an address within it.
     """
-    try:
-        inside, router = ranges.guests(ranges.network(cidr)), ranges.address(gateway)
-        whole = ranges.fixed(
-            inside,
-            router,
-            first=None if first is None else ranges.address(first),
-            last=None if last is None else ranges.address(last),
-            count=count,
-        )
-        resolver = "" if dns is None else str(ranges.address(dns))
-    except ranges.RangeError as error:
-        raise typer.BadParameter(str(error)) from error
     if range and (first, last, count) != (None, None, None):
         raise typer.BadParameter("give --range, or --first with --last or --count, not both")
-    spans = _parsed(inside, range) or [whole]
+    try:
+        inside = ranges.guests(ranges.network(cidr))
+        router = ranges.router(inside, gateway)
+        resolver = "" if dns is None else str(ranges.address(dns))
+        spans = _parsed(inside, range) or [
+            ranges.fixed(
+                inside,
+                router,
+                first=None if first is None else ranges.address(first),
+                last=None if last is None else ranges.address(last),
+                count=count,
+            )
+        ]
+    except ranges.RangeError as error:
+        raise typer.BadParameter(str(error)) from error
     try:
         with database.transaction() as conn:
             place = database.zone(conn, zone)

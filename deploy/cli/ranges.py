@@ -69,6 +69,14 @@ def guests(cidr: IPv4Network) -> IPv4Network:
     return cidr
 
 
+def router(cidr: IPv4Network, text: str) -> IPv4Address:
+    """The gateway of a network. Raises RangeError when it is no host's address there."""
+    gateway = address(text)
+    if not cidr.network_address < gateway < cidr.broadcast_address:
+        raise RangeError(f"the gateway {gateway} is no host's address in {cidr}")
+    return gateway
+
+
 def _within(cidr: IPv4Network, found: Range) -> Range:
     lowest, highest = cidr.network_address + 1, cidr.broadcast_address - 1
     if not (lowest <= found.first and found.last <= highest):
@@ -107,13 +115,11 @@ def fixed(
     """The guests' addresses of a network: by default all after the gateway.
 
     ``count`` of them from ``first``, or up to ``last``; a gateway within them is one of the count.
-    Raises RangeError when they, or the gateway, lie outside the network.
+    Raises RangeError when they lie outside the network.
     """
     if last is not None and count is not None:
         raise RangeError("give the last address or the count, not both")
     lowest, highest = cidr.network_address + 1, cidr.broadcast_address - 1
-    if not lowest <= gateway <= highest:
-        raise RangeError(f"the gateway {gateway} is no host's address in {cidr}")
     start = first or (gateway + 1 if gateway < highest else lowest)
     if last is None:
         last = start + (count - 1) if count is not None else highest

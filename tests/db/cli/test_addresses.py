@@ -38,6 +38,12 @@ class TestNetwork:
         assert made["ranges"] == ["10.0.0.9-10.0.0.11", "10.0.4.1-10.0.4.2", "10.0.8.8"]
         assert made["addresses"] == 6
 
+    def test_a_large_network_with_a_small_range(self, undercast: Undercast) -> None:
+        words = ("network", "create", "private", "--cidr", "10.0.0.0/8", "--gateway", "10.0.0.1")
+        assert "too many at once" in undercast.refused(2, *words)
+        made = undercast.json(*words, "--range", "10.200.0.0/24")
+        assert made["ranges"] == ["10.200.0.1-10.200.0.254"]
+
     def test_add_and_remove(self, undercast: Undercast) -> None:
         undercast.json(*NETWORK, "--range", "10.0.0.2-10.0.0.5")
         more = ("network", "add", "private", "--range", "10.0.0.0/29", "--range", "10.0.9.9")
