@@ -56,7 +56,7 @@ PUBLIC = Kind(
 
 _ALONE = text("LOCK TABLE networks, public_pools IN SHARE ROW EXCLUSIVE MODE")
 _SPAN = "address BETWEEN CAST(:first AS inet) AND CAST(:last AS inet)"
-_RESTS = "(released_at >= statement_timestamp() - make_interval(secs => :quarantine)) IS TRUE"
+RESTS = "(released_at >= statement_timestamp() - make_interval(secs => :quarantine)) IS TRUE"
 _ADD = """
     INSERT INTO {table} ({owner}, address)
     SELECT :owner_id, a.address
@@ -104,10 +104,10 @@ def summary(kind: Kind) -> str:
     Used are those that a server or a tenant has; those released within ``:quarantine`` seconds rest
     until then, and the first of them is free at ``rested_at``. All others are free.
     """
-    rests = f"{kind.free} AND {_RESTS}"
+    rests = f"{kind.free} AND {RESTS}"
     return f"""
     CROSS JOIN LATERAL (
-        SELECT count(*) AS addresses, count(*) FILTER (WHERE {kind.free} AND NOT {_RESTS}) AS free,
+        SELECT count(*) AS addresses, count(*) FILTER (WHERE {kind.free} AND NOT {RESTS}) AS free,
                count(*) FILTER (WHERE {rests}) AS resting,
                count(*) FILTER (WHERE NOT ({kind.free})) AS used,
                min(released_at) FILTER (WHERE {rests})

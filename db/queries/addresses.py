@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, TextClause, text
 
 from db.operations.errors import Fatal
-from db.queries.address_ranges import FIXED, PUBLIC, Kind
+from db.queries.address_ranges import FIXED, PUBLIC, RESTS, Kind
 
 # Pool by pool: those never used, then the longest released. Each is a walk along the index of free
 # addresses that ends at its first row, whatever the statistics say and however many rows rest.
@@ -74,7 +74,21 @@ _RELEASE_PUBLIC = text("""
     WHERE server_id = :server_id
 """)
 
+_SHORTAGE = """
+    SELECT count(*) AS addresses, count(*) FILTER (WHERE NOT ({free})) AS held,
+           count(*) FILTER (WHERE {free} AND {rests}) AS resting
+    FROM {table} WHERE {owner} IN (SELECT id FROM {owners} WHERE zone_id = :zone_id)
+"""
+
 WAITS = 500  # other claims that one waits for at the most before it refuses
+
+
+class Exhausted(Fatal):
+    """No address of a ``kind``, fixed or public, is free in the zone."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No {kind} address is free", "No more addresses are available.")
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +108,20 @@ _FLOATING = _Claim(_TAKE_FLOATING, _FIRST_PUBLIC, _AWAIT_PUBLIC)
 def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) -> None:
     """Give a server its fixed and its automatic public address, unless it has them (R216, R217).
 
-    A zone without a public pool gives none. Raises Fatal when the addresses are exhausted.
+    A zone without a public pool gives none. Raises Exhausted.
     """
     values = {
         "zone_id": zone_id, "server_id": server_id, "quarantine": quarantine, "pool": None,
     }  # fmt: skip
     has_fixed = conn.execute(_HAS_FIXED, values).first()
     if not has_fixed and not _take(conn, values, _FIXED):
-        raise Fatal("No fixed address is free", "No more addresses are available.")
+        raise Exhausted("fixed")
     if (
         not conn.execute(_HAS_PUBLIC, values).first()
         and conn.execute(_POOLS, values).scalar_one()
         and not _take(conn, values, _PUBLIC)
     ):
-        raise Fatal("No public address is free", "No more addresses are available.")
+        raise Exhausted("public")
 
 
 def claim_floating(
@@ -121,6 +135,16 @@ def claim_floating(
         "zone_id": zone_id, "tenant_id": tenant_id, "quarantine": quarantine, "pool": pool,
     }  # fmt: skip
     return _take(conn, values, _FLOATING)
+
+
+def shortage(conn: Connection, zone_id: int, kind: str, *, quarantine: float) -> dict[str, int]:
+    """How many ``addresses`` of a kind a zone has; how many are ``held``, how many ``resting``."""
+    what = FIXED if kind == "fixed" else PUBLIC
+    statement = _SHORTAGE.format(
+        table=what.table, owners=what.owners, owner=what.owner, free=what.free, rests=RESTS
+    )
+    row = conn.execute(text(statement), {"zone_id": zone_id, "quarantine": quarantine}).one()
+    return dict(row._mapping)
 
 
 def _take(conn: Connection, values: Mapping[str, object], how: _Claim) -> int | None:

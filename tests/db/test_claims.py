@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db.operations.errors import Fatal
 from db.queries import addresses, placement
+from db.queries.addresses import Exhausted
 from tests.db.world import OTHER_ZONE, World, add_addresses, add_host, at_once
 from tests.lab import eventually
 
@@ -50,7 +51,7 @@ class TestAddresses:
         ends = at_once([self.claim(world, i) for i in ids])
         assert sum(end is None for end in ends) == 20
         refused = [end for end in ends if end is not None]
-        assert [type(end) for end in refused] == [Fatal] * 4, refused
+        assert [type(end) for end in refused] == [Exhausted] * 4, refused
         assert world.one("SELECT count(server_id) FROM fixed_addresses") == 20
 
     def test_one_that_waits_in_vain_holds_up_nobody(self, world: World) -> None:
