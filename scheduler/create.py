@@ -8,6 +8,7 @@ from db.operations.errors import Fatal, StepError
 from db.operations.queue import Lease, host_target
 from db.operations.runner import Decide, Done, Go, Plan, Result
 from db.queries import addresses, group_state, placement, progress
+from db.queries.addresses import Exhausted
 from db.queries.ends import CREATE_TOO_LATE
 from db.queries.placement import Candidate, Needs
 from db.settings import settings
@@ -115,14 +116,26 @@ def needs_of(wanted: Needs) -> dict[str, int]:
 def _failed(lease: Lease, error: StepError) -> Result:
     """Nothing is claimed in this step, so there is nothing to undo: the server ends in ERROR."""
     public = error.public if isinstance(error, Fatal) and error.public else "No host is available."
-    details: dict[str, object] = {}
-    if isinstance(error, NothingFits):
-        details = {"refused": error.refused, "needs": needs_of(error.wanted)}
 
     def also(conn: Connection) -> list[str]:
         progress.become_faulty(conn, lease.subject_id, public)
         return progress.release_claims(conn, lease.subject_id)
 
-    return Done(
-        str(error), outcome="failed", level="error", error=str(error), also=also, details=details
-    )
+    def end(conn: Connection) -> Done:
+        return Done(
+            str(error), outcome="failed", level="error", error=str(error), also=also,
+            details=_details(conn, lease, error),
+        )  # fmt: skip
+
+    return Decide(end)
+
+
+def _details(conn: Connection, lease: Lease, error: StepError) -> dict[str, object]:
+    """What the operator is told beside the message."""
+    if isinstance(error, NothingFits):
+        return {"refused": error.refused, "needs": needs_of(error.wanted)}
+    if isinstance(error, Exhausted):
+        quarantine = settings().address_quarantine_seconds
+        found = addresses.shortage(conn, lease.zone_id, error.kind, quarantine=quarantine)
+        return {"exhausted": {"kind": error.kind, **found}}
+    return {}

@@ -24,7 +24,7 @@ VARIABLE = "UNDERCAST_TEST_DATABASE_URL"
 SECONDS_TO_START = 30.0
 FAST = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB",
-    "listen_addresses=", "max_connections=200", "log_min_messages=fatal",
+    "listen_addresses=", "max_connections=250", "log_min_messages=fatal",
 )  # fmt: skip
 
 

@@ -15,39 +15,50 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, TextClause, text
 
 from db.operations.errors import Fatal
+from db.queries.address_ranges import FIXED, PUBLIC, RESTS, Kind
 
-_FREE = """
-    {owned} AND (released_at IS NULL
-                 OR released_at < clock_timestamp() - make_interval(secs => :quarantine))
+# Pool by pool: those never used, then the longest released. Each is a walk along the index of free
+# addresses that ends at its first row, whatever the statistics say and however many rows rest.
+_PICK = """
+    SELECT a.id FROM (SELECT id FROM {owners} WHERE {among} ORDER BY id) o
+    CROSS JOIN LATERAL (
+        SELECT id FROM (
+            SELECT id FROM {table} WHERE {owner} = o.id AND {free} AND released_at IS NULL
+            ORDER BY released_at NULLS FIRST, id LIMIT 1 {lock}) fresh
+        UNION ALL
+        SELECT id FROM (
+            SELECT id FROM {table} WHERE {owner} = o.id AND {free}
+              AND released_at < statement_timestamp() - make_interval(secs => :quarantine)
+            ORDER BY released_at NULLS FIRST, id LIMIT 1 {lock}) rested) a
+    LIMIT 1
 """
-_FREE_FIXED = _FREE.format(owned="f.server_id IS NULL")
-_FREE_PUBLIC = _FREE.format(owned="p.server_id IS NULL AND p.tenant_id IS NULL")
 
-_PICK_FIXED = f"""
-    SELECT f.id FROM fixed_addresses f JOIN networks n ON n.id = f.network_id
-    WHERE n.zone_id = :zone_id AND {_FREE_FIXED}
-    ORDER BY f.network_id, f.released_at NULLS FIRST, f.id LIMIT 1
-"""
-_PICK_PUBLIC = f"""
-    SELECT p.id FROM public_addresses p JOIN public_pools o ON o.id = p.pool_id
-    WHERE o.zone_id = :zone_id AND o.name = coalesce(CAST(:pool AS text), o.name)
-      AND {_FREE_PUBLIC}
-    ORDER BY p.pool_id, p.released_at NULLS FIRST, p.id LIMIT 1
-"""
+
+def _pick(kind: Kind, lock: str = "") -> str:
+    among = "zone_id = :zone_id"
+    if kind is PUBLIC:
+        among += " AND name = coalesce(CAST(:pool AS text), name)"
+    return _PICK.format(
+        owners=kind.owners, among=among, table=kind.table, owner=kind.owner, free=kind.free,
+        lock=lock,
+    )  # fmt: skip
+
+
+_LOCK = "FOR UPDATE SKIP LOCKED"
 _TAKE_FIXED = text(f"""
-    UPDATE fixed_addresses SET server_id = :server_id
-    WHERE id = ({_PICK_FIXED} FOR UPDATE OF f SKIP LOCKED) RETURNING id
+    UPDATE fixed_addresses SET server_id = :server_id WHERE id = ({_pick(FIXED, _LOCK)})
+    RETURNING id
 """)
 _TAKE_PUBLIC = text(f"""
     UPDATE public_addresses SET server_id = :server_id, automatic = true,
            associated_at = clock_timestamp()
-    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+    WHERE id = ({_pick(PUBLIC, _LOCK)}) RETURNING id
 """)
 _TAKE_FLOATING = text(f"""
-    UPDATE public_addresses SET tenant_id = :tenant_id
-    WHERE id = ({_PICK_PUBLIC} FOR UPDATE OF p SKIP LOCKED) RETURNING id
+    UPDATE public_addresses SET tenant_id = :tenant_id WHERE id = ({_pick(PUBLIC, _LOCK)})
+    RETURNING id
 """)
-_FIRST_FIXED, _FIRST_PUBLIC = text(_PICK_FIXED), text(_PICK_PUBLIC)
+_FIRST_FIXED, _FIRST_PUBLIC = text(_pick(FIXED)), text(_pick(PUBLIC))
 _AWAIT_FIXED = text("SELECT 1 FROM fixed_addresses WHERE id = :id FOR SHARE")
 _AWAIT_PUBLIC = text("SELECT 1 FROM public_addresses WHERE id = :id FOR SHARE")
 _HAS_FIXED = text("SELECT 1 FROM fixed_addresses WHERE server_id = :server_id")
@@ -63,7 +74,21 @@ _RELEASE_PUBLIC = text("""
     WHERE server_id = :server_id
 """)
 
+_SHORTAGE = """
+    SELECT count(*) AS addresses, count(*) FILTER (WHERE NOT ({free})) AS held,
+           count(*) FILTER (WHERE {free} AND {rests}) AS resting
+    FROM {table} WHERE {owner} IN (SELECT id FROM {owners} WHERE zone_id = :zone_id)
+"""
+
 WAITS = 500  # other claims that one waits for at the most before it refuses
+
+
+class Exhausted(Fatal):
+    """No address of a ``kind``, fixed or public, is free in the zone."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No {kind} address is free", "No more addresses are available.")
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +108,20 @@ _FLOATING = _Claim(_TAKE_FLOATING, _FIRST_PUBLIC, _AWAIT_PUBLIC)
 def claim(conn: Connection, *, zone_id: int, server_id: int, quarantine: float) -> None:
     """Give a server its fixed and its automatic public address, unless it has them (R216, R217).
 
-    A zone without a public pool gives none. Raises Fatal when the addresses are exhausted.
+    A zone without a public pool gives none. Raises Exhausted.
     """
     values = {
         "zone_id": zone_id, "server_id": server_id, "quarantine": quarantine, "pool": None,
     }  # fmt: skip
     has_fixed = conn.execute(_HAS_FIXED, values).first()
     if not has_fixed and not _take(conn, values, _FIXED):
-        raise Fatal("No fixed address is free", "No more addresses are available.")
+        raise Exhausted("fixed")
     if (
         not conn.execute(_HAS_PUBLIC, values).first()
         and conn.execute(_POOLS, values).scalar_one()
         and not _take(conn, values, _PUBLIC)
     ):
-        raise Fatal("No public address is free", "No more addresses are available.")
+        raise Exhausted("public")
 
 
 def claim_floating(
@@ -110,6 +135,16 @@ def claim_floating(
         "zone_id": zone_id, "tenant_id": tenant_id, "quarantine": quarantine, "pool": pool,
     }  # fmt: skip
     return _take(conn, values, _FLOATING)
+
+
+def shortage(conn: Connection, zone_id: int, kind: str, *, quarantine: float) -> dict[str, int]:
+    """How many ``addresses`` of a kind a zone has; how many are ``held``, how many ``resting``."""
+    what = FIXED if kind == "fixed" else PUBLIC
+    statement = _SHORTAGE.format(
+        table=what.table, owners=what.owners, owner=what.owner, free=what.free, rests=RESTS
+    )
+    row = conn.execute(text(statement), {"zone_id": zone_id, "quarantine": quarantine}).one()
+    return dict(row._mapping)
 
 
 def _take(conn: Connection, values: Mapping[str, object], how: _Claim) -> int | None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
+
+from db.queries import address_ranges
+from db.queries.address_ranges import FIXED, Range, alone, summary
 
 _INSERT = text("""
     INSERT INTO networks (zone_id, name, cidr, gateway, gateway_mac, dns)
@@ -13,29 +18,30 @@ _INSERT = text("""
     WHERE z.id = :zone_id AND NOT EXISTS (SELECT 1 FROM networks n WHERE n.zone_id = z.id)
     RETURNING id
 """)
-_LOCK_ZONE = text("SELECT 1 FROM zones WHERE id = :zone_id FOR NO KEY UPDATE")
-_ADDRESSES = text("""
-    INSERT INTO fixed_addresses (network_id, address)
-    SELECT :network_id, a.address
-    FROM (SELECT n, CAST(:first AS inet) + n AS address
-          FROM generate_series(CAST(0 AS bigint), :count - 1) AS n) AS a
-    WHERE a.address <> CAST(:gateway AS inet) ORDER BY a.n
+_POOLS_INSIDE = text("""
+    SELECT count(*) AS addresses, p.name AS pool, z.name AS zone
+    FROM public_addresses a JOIN public_pools p ON p.id = a.pool_id JOIN zones z ON z.id = p.zone_id
+    WHERE a.address <<= CAST(:cidr AS inet) GROUP BY p.id, z.name ORDER BY p.id LIMIT 1
 """)
-_COLUMNS = """
-    SELECT n.id, n.name, z.name AS zone, n.cidr::text AS cidr, host(n.gateway) AS gateway,
-           n.gateway_mac, n.dns, count(f.id) AS addresses, count(f.server_id) AS used,
-           host(min(f.address)) AS first, host(max(f.address)) AS last
-    FROM networks n JOIN zones z ON z.id = n.zone_id
-    LEFT JOIN fixed_addresses f ON f.network_id = n.id
+_COLUMNS = f"""
+    SELECT o.id, o.name, z.name AS zone, o.cidr::text AS cidr, host(o.gateway) AS gateway,
+           o.gateway_mac, o.dns, c.addresses, c.free, c.resting, c.used, c.rested_at, r.ranges
+    FROM networks o JOIN zones z ON z.id = o.zone_id {summary(FIXED)}
 """
-_GROUP = "GROUP BY n.id, z.name"
-_LIST = text(f"{_COLUMNS} {_GROUP} ORDER BY n.id")
-_OF_ZONE = text(f"{_COLUMNS} WHERE n.zone_id = :zone_id {_GROUP} ORDER BY n.id LIMIT 1")
+_LIST = text(f"{_COLUMNS} ORDER BY o.id")
+_OF_ZONE = text(f"{_COLUMNS} WHERE o.zone_id = :zone_id ORDER BY o.id LIMIT 1")
+
+
+class Overlaps(Exception):  # noqa: N818
+    """Public addresses lie within the network; the message says whose. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSummary:
-    """A network and how many of its addresses servers hold."""
+    """A network and its addresses: how many are free, rest until they are, or are a server's.
+
+    ``rested_at``: when the first of those that rest is free. ``ranges``: A-B, or A alone.
+    """
 
     id: int
     name: str
@@ -45,9 +51,11 @@ class NetworkSummary:
     gateway_mac: str
     dns: str
     addresses: int
+    free: int
+    resting: int
     used: int
-    first: str | None
-    last: str | None
+    rested_at: datetime | None
+    ranges: list[str]
 
 
 def gateway_mac() -> str:
@@ -65,15 +73,20 @@ def create(
     name: str,
     cidr: str,
     gateway: str,
-    first: str,
-    count: int,
+    ranges: Iterable[Range],
     dns: str = "",
 ) -> bool:
-    """Make the network with ``count`` addresses from ``first``, the gateway left out.
+    """Make the network with its addresses, the gateway left out.
 
-    False when the zone has its network already: there is one, shared by all tenants (R15).
+    False when the zone has its network already: there is one, shared by all tenants (R15). Raises
+    Overlaps.
     """
-    conn.execute(_LOCK_ZONE, {"zone_id": zone_id})
+    alone(conn)
+    inside = conn.execute(_POOLS_INSIDE, {"cidr": cidr}).first()
+    if inside is not None:
+        raise Overlaps(
+            f"{inside.addresses} addresses of {inside.zone}'s pool {inside.pool} lie within {cidr}"
+        )
     values = {
         "zone_id": zone_id, "name": name, "cidr": cidr, "gateway": gateway, "dns": dns,
         "mac": gateway_mac(),
@@ -81,18 +94,22 @@ def create(
     network_id = conn.execute(_INSERT, values).scalar()
     if network_id is None:
         return False
-    conn.execute(
-        _ADDRESSES, {"network_id": network_id, "first": first, "count": count, "gateway": gateway}
-    )
+    for one in ranges:
+        address_ranges.add(conn, FIXED, network_id, one, gateway=gateway)
     return True
 
 
-def of_zone(conn: Connection, zone_id: int) -> NetworkSummary | None:
+def add(conn: Connection, network: NetworkSummary, addresses: Range) -> int:
+    """Give a network the addresses that it has not yet, the gateway left out; how many."""
+    return address_ranges.add(conn, FIXED, network.id, addresses, gateway=network.gateway)
+
+
+def of_zone(conn: Connection, zone_id: int, *, quarantine: float) -> NetworkSummary | None:
     """The zone's network; None until it was made."""
-    row = conn.execute(_OF_ZONE, {"zone_id": zone_id}).first()
+    row = conn.execute(_OF_ZONE, {"zone_id": zone_id, "quarantine": quarantine}).first()
     return None if row is None else NetworkSummary(*row)
 
 
-def list_all(conn: Connection) -> list[NetworkSummary]:
-    """All networks."""
-    return [NetworkSummary(*row) for row in conn.execute(_LIST)]
+def list_all(conn: Connection, *, quarantine: float) -> list[NetworkSummary]:
+    """All networks; addresses rest for ``quarantine`` seconds."""
+    return [NetworkSummary(*row) for row in conn.execute(_LIST, {"quarantine": quarantine})]

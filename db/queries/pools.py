@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
+
+from db.queries import address_ranges
+from db.queries.address_ranges import PUBLIC, Range, alone, span, summary
 
 _INSERT = text("""
     INSERT INTO public_pools (zone_id, name) VALUES (:zone_id, :name)
     ON CONFLICT DO NOTHING RETURNING id
 """)
-_ADDRESSES = text("""
-    INSERT INTO public_addresses (pool_id, address)
-    SELECT :pool_id, CAST(:first AS inet) + n
-    FROM generate_series(CAST(0 AS bigint), :count - 1) AS n ORDER BY n
-    ON CONFLICT (address) DO NOTHING
+_ELSEWHERE = text("""
+    SELECT count(*) AS addresses, p.name AS pool, z.name AS zone
+    FROM public_addresses a JOIN public_pools p ON p.id = a.pool_id JOIN zones z ON z.id = p.zone_id
+    WHERE a.address BETWEEN CAST(:first AS inet) AND CAST(:last AS inet) AND p.id <> :pool_id
+    GROUP BY p.id, z.name ORDER BY p.id LIMIT 1
 """)
-_COLUMNS = """
-    SELECT p.id, p.name, z.name AS zone, count(a.id) AS addresses,
-           count(a.id) FILTER (WHERE a.server_id IS NULL AND a.tenant_id IS NULL) AS free,
-           count(a.id) FILTER (WHERE a.automatic) AS automatic,
-           count(a.id) FILTER (WHERE a.tenant_id IS NOT NULL) AS floating,
-           host(min(a.address)) AS first, host(max(a.address)) AS last
-    FROM public_pools p JOIN zones z ON z.id = p.zone_id
-    LEFT JOIN public_addresses a ON a.pool_id = p.id
+_IN_NETWORK = text("""
+    SELECT n.cidr::text AS cidr, n.name AS network, z.name AS zone
+    FROM networks n JOIN zones z ON z.id = n.zone_id
+    WHERE CAST(host(network(n.cidr)) AS inet) <= CAST(:last AS inet)
+      AND CAST(host(broadcast(n.cidr)) AS inet) >= CAST(:first AS inet) ORDER BY n.id LIMIT 1
+""")
+_COLUMNS = f"""
+    SELECT o.id, o.name, z.name AS zone, c.addresses, c.free, c.resting,
+           (SELECT count(*) FROM public_addresses WHERE pool_id = o.id AND automatic) AS automatic,
+           (SELECT count(*) FROM public_addresses
+             WHERE pool_id = o.id AND tenant_id IS NOT NULL AND NOT automatic) AS floating,
+           c.used, c.rested_at, r.ranges
+    FROM public_pools o JOIN zones z ON z.id = o.zone_id {summary(PUBLIC)}
 """
-_GROUP = "GROUP BY p.id, z.name"
-_LIST = text(f"{_COLUMNS} {_GROUP} ORDER BY p.id")
-_FIND = text(f"{_COLUMNS} WHERE p.zone_id = :zone_id AND p.name = :name {_GROUP}")
+_LIST = text(f"{_COLUMNS} ORDER BY o.id")
+_FIND = text(f"{_COLUMNS} WHERE o.zone_id = :zone_id AND o.name = :name")
 
 _FLOATING = text("""
     SELECT a.id, t.id AS project, t.name AS tenant, host(a.address) AS address,
@@ -41,23 +50,29 @@ _FLOATING = text("""
 """)
 
 
-class AddressesInUse(Exception):  # noqa: N818
-    """Some of the addresses belong to a pool already; nothing was changed once rolled back."""
+class Overlaps(Exception):  # noqa: N818
+    """Addresses are another pool's, or a network's; the message says whose. Roll back."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSummary:
-    """A pool and who holds its addresses: nobody, servers from birth, or tenants."""
+    """A pool and who has its addresses: nobody, nobody yet again, servers from birth, or tenants.
+
+    Used are the last two together. ``rested_at``: when the first of those that rest is free.
+    ``ranges``: A-B, or A alone.
+    """
 
     id: int
     name: str
     zone: str
     addresses: int
     free: int
+    resting: int
     automatic: int
     floating: int
-    first: str | None
-    last: str | None
+    used: int
+    rested_at: datetime | None
+    ranges: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +89,45 @@ class FloatingSummary:
     zone: str
 
 
-def create(conn: Connection, *, zone_id: int, name: str, first: str, count: int) -> bool:
-    """Make a pool of ``count`` addresses from ``first``; False when its name is taken.
-
-    Raises AddressesInUse, after which the caller's transaction must not commit.
-    """
+def create(conn: Connection, *, zone_id: int, name: str, ranges: Iterable[Range]) -> bool:
+    """Make a pool with its addresses; False when its name is taken. Raises Overlaps."""
+    alone(conn)
     pool_id = conn.execute(_INSERT, {"zone_id": zone_id, "name": name}).scalar()
     if pool_id is None:
         return False
-    made = conn.execute(_ADDRESSES, {"pool_id": pool_id, "first": first, "count": count}).rowcount
-    if made < count:
-        raise AddressesInUse(f"{count - made} of the {count} addresses belong to a pool already")
+    for one in ranges:
+        add(conn, pool_id, one)
     return True
 
 
-def find(conn: Connection, zone_id: int, name: str) -> PoolSummary | None:
+def add(conn: Connection, pool_id: int, addresses: Range) -> int:
+    """Give a pool the addresses that it has not yet; how many. Raises Overlaps."""
+    alone(conn)
+    values = {"pool_id": pool_id, **span(addresses)}
+    network = conn.execute(_IN_NETWORK, values).first()
+    if network is not None:
+        raise Overlaps(
+            f"{addresses} overlaps {network.cidr}, the network {network.network} of {network.zone}"
+        )
+    other = conn.execute(_ELSEWHERE, values).first()
+    if other is not None:
+        raise Overlaps(
+            f"{other.addresses} of the {addresses.count} addresses {addresses} belong to"
+            f" {other.zone}'s pool {other.pool}"
+        )
+    return address_ranges.add(conn, PUBLIC, pool_id, addresses)
+
+
+def find(conn: Connection, zone_id: int, name: str, *, quarantine: float) -> PoolSummary | None:
     """A pool by name; None when the zone has none such."""
-    row = conn.execute(_FIND, {"zone_id": zone_id, "name": name}).first()
+    values = {"zone_id": zone_id, "name": name, "quarantine": quarantine}
+    row = conn.execute(_FIND, values).first()
     return None if row is None else PoolSummary(*row)
 
 
-def list_all(conn: Connection) -> list[PoolSummary]:
-    """All pools."""
-    return [PoolSummary(*row) for row in conn.execute(_LIST)]
+def list_all(conn: Connection, *, quarantine: float) -> list[PoolSummary]:
+    """All pools; addresses rest for ``quarantine`` seconds."""
+    return [PoolSummary(*row) for row in conn.execute(_LIST, {"quarantine": quarantine})]
 
 
 def list_floating(

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 
-MOST = 262_144  # addresses that one command makes
+from db.queries.address_ranges import Range
+
+MOST = 262_144  # addresses that one range adds
+_USELESS = {
+    IPv4Network("0.0.0.0/8"): "stand for no address",
+    IPv4Network("127.0.0.0/8"): "are every machine's own (loopback)",
+    IPv4Network("169.254.0.0/16"): "are link-local, as the metadata service's is",
+    IPv4Network("224.0.0.0/4"): "are multicast",
+    IPv4Network("240.0.0.0/4"): "are reserved, or broadcast",
+}
 
 
 class RangeError(ValueError):
     """The text is no such range; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """``count`` addresses in a row."""
-
-    first: IPv4Address
-    count: int
-
-    @property
-    def last(self) -> IPv4Address:
-        """The highest of them."""
-        return self.first + (self.count - 1)
 
 
 def network(text: str) -> IPv4Network:
@@ -46,17 +41,60 @@ def between(first: IPv4Address, last: IPv4Address) -> Range:
     count = int(last) - int(first) + 1
     if count < 1:
         raise RangeError(f"{last} comes before {first}")
-    if count > MOST:
-        raise RangeError(f"{count} addresses are too many at once; {MOST} are the most")
     return Range(first, count)
 
 
-def public(text: str) -> Range:
-    """A range A-B, or a network without its first and last address. Raises RangeError."""
+def covered(text: str) -> Range:
+    """All of A-B, of an address or of a network, to be taken away. Raises RangeError."""
     first, dash, last = text.partition("-")
     if dash:
         return between(address(first.strip()), address(last.strip()))
-    return hosts(network(text))
+    cidr = network(text)
+    return between(cidr.network_address, cidr.broadcast_address)
+
+
+def public(text: str) -> Range:
+    """Public addresses A-B, or a network's without its first and last. Raises RangeError."""
+    return _to_add(covered(text) if "-" in text else hosts(network(text)))
+
+
+def inside(cidr: IPv4Network, text: str) -> Range:
+    """The same of guests' addresses of a network. Raises RangeError when any lies outside."""
+    return _within(cidr, covered(text) if "-" in text else hosts(network(text)))
+
+
+def guests(cidr: IPv4Network) -> IPv4Network:
+    """A network that guests may have. Raises RangeError."""
+    _useful(between(cidr.network_address, cidr.broadcast_address))
+    return cidr
+
+
+def router(cidr: IPv4Network, text: str) -> IPv4Address:
+    """The gateway of a network. Raises RangeError when it is no host's address there."""
+    gateway = address(text)
+    if not cidr.network_address < gateway < cidr.broadcast_address:
+        raise RangeError(f"the gateway {gateway} is no host's address in {cidr}")
+    return gateway
+
+
+def _within(cidr: IPv4Network, found: Range) -> Range:
+    lowest, highest = cidr.network_address + 1, cidr.broadcast_address - 1
+    if not (lowest <= found.first and found.last <= highest):
+        raise RangeError(f"{found} does not lie within the hosts' addresses of {cidr}")
+    return _to_add(found)
+
+
+def _to_add(found: Range) -> Range:
+    if found.count > MOST:
+        raise RangeError(f"{found.count} addresses are too many at once; {MOST} are the most")
+    _useful(found)
+    return found
+
+
+def _useful(found: Range) -> None:
+    for cidr, why in _USELESS.items():
+        if found.first <= cidr.broadcast_address and cidr.network_address <= found.last:
+            raise RangeError(f"{found} is of no use for servers: addresses of {cidr} {why}")
 
 
 def hosts(cidr: IPv4Network) -> Range:
@@ -77,16 +115,12 @@ def fixed(
     """The guests' addresses of a network: by default all after the gateway.
 
     ``count`` of them from ``first``, or up to ``last``; a gateway within them is one of the count.
-    Raises RangeError when they, or the gateway, lie outside the network.
+    Raises RangeError when they lie outside the network.
     """
     if last is not None and count is not None:
         raise RangeError("give the last address or the count, not both")
     lowest, highest = cidr.network_address + 1, cidr.broadcast_address - 1
-    if not lowest <= gateway <= highest:
-        raise RangeError(f"the gateway {gateway} is no host's address in {cidr}")
     start = first or (gateway + 1 if gateway < highest else lowest)
     if last is None:
         last = start + (count - 1) if count is not None else highest
-    if not (lowest <= start and last <= highest):
-        raise RangeError(f"{start}-{last} does not lie within the hosts' addresses of {cidr}")
-    return between(start, last)
+    return _within(cidr, between(start, last))

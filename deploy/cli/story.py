@@ -68,8 +68,8 @@ def told(events: Sequence[Event]) -> list[Line]:
 class Why:
     """Why a server is as it is. ``verdict``: placed, refused, failed, waiting or deleted.
 
-    ``refused`` counts hosts by the filter that refused them first; ``room_after`` is the share of
-    its tightest resource that the host had left.
+    ``refused`` counts hosts by the filter that refused them first, ``exhausted`` the addresses when
+    none was free; ``room_after`` is the share of its tightest resource that the host had left.
     """
 
     server_id: int
@@ -82,6 +82,7 @@ class Why:
     room_after: float | None = None
     needs: dict[str, int] | None = None
     refused: dict[str, int] | None = None
+    exhausted: dict[str, Any] | None = None
     fault: str | None = None
     request_id: str | None = None
 
@@ -89,7 +90,7 @@ class Why:
 def why(server: ServerSummary, events: Sequence[Event]) -> Why:
     """Explain a server by its record and its timeline, however little they say."""
     choice = _last(events, "host") if server.host else None
-    refusal = _last(events, "refused")
+    refusal = _last(events, "refused") or _last(events, "exhausted")
     trouble = next((event for event in reversed(events) if event.level != "info"), None)
     told_of = choice or refusal or trouble or (events[-1] if events else None)
     needs = _counts(told_of.details.get("needs")) if told_of else None
@@ -115,6 +116,10 @@ def _of_error(
 ) -> Why:
     sentences = [f'Its tenant reads: "{server.fault_message}"'] if server.fault_message else []
     refused = _counts(refusal.details.get("refused")) if refusal else None
+    exhausted = refusal.details.get("exhausted") if refusal else None
+    if isinstance(exhausted, Mapping):
+        sentences.append(exhausted_sentence(exhausted))
+        return Why(verdict="refused", sentences=sentences, exhausted=dict(exhausted), **known)
     if refusal is not None:
         sentences.append(refusal_sentence(refused or {}, known["needs"]))
         return Why(verdict="refused", sentences=sentences, refused=refused or {}, **known)
@@ -159,6 +164,18 @@ def refusal_sentence(refused: Mapping[str, int], needs: Mapping[str, int] | None
         f"{count} {REFUSALS.get(name, f'refused by {name}')}" for name, count in counts
     )
     return f"None of {total} host{'s' if total != 1 else ''} fitted: {reasons}.{wants}"
+
+
+def exhausted_sentence(exhausted: Mapping[str, Any]) -> str:
+    """Why a server got no address, for the operator."""
+    kind, total = exhausted.get("kind"), exhausted.get("addresses")
+    noun = "network" if kind == "fixed" else "pool"
+    if not total:
+        return f"Its zone has no {kind} addresses; see `undercast {noun}`."
+    return (
+        f"None of its zone's {total} {kind} addresses was free: {exhausted.get('held')} were held,"
+        f" {exhausted.get('resting')} rested after their release; see `undercast {noun} list`."
+    )
 
 
 def needs_text(needs: Mapping[str, int]) -> str:

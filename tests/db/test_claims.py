@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
 from db.operations.errors import Fatal
-from db.queries import addresses, placement
+from db.queries import addresses, placement, pools
+from db.queries.addresses import Exhausted
 from tests.db.world import OTHER_ZONE, World, add_addresses, add_host, at_once
 from tests.lab import eventually
 
 QUARANTINE = 600.0
+RELEASED = {
+    "never used": "NULL",
+    "rested": "clock_timestamp() - interval '1 day'",
+    "resting": "clock_timestamp()",
+}
 
 
 def servers(world: World, count: int) -> list[int]:
@@ -50,7 +57,7 @@ class TestAddresses:
         ends = at_once([self.claim(world, i) for i in ids])
         assert sum(end is None for end in ends) == 20
         refused = [end for end in ends if end is not None]
-        assert [type(end) for end in refused] == [Fatal] * 4, refused
+        assert [type(end) for end in refused] == [Exhausted] * 4, refused
         assert world.one("SELECT count(server_id) FROM fixed_addresses") == 20
 
     def test_one_that_waits_in_vain_holds_up_nobody(self, world: World) -> None:
@@ -146,6 +153,102 @@ class TestAddresses:
             add_addresses(conn, world.scope.zone_id, 5)
         with pytest.raises(IntegrityError, match="uq_fixed_addresses_server_id"):
             world.rows("UPDATE fixed_addresses SET server_id = :id RETURNING id", id=server_id)
+
+
+class TestManyAddresses:
+    """65,000 of a kind: a claim costs the same, and many at once neither wait nor collide."""
+
+    def fill(self, world: World, released_at: str = "NULL") -> None:
+        with world.engine.begin() as conn:
+            add_addresses(conn, world.scope.zone_id, 0, public=0)
+            pools.create(conn, zone_id=world.scope.zone_id, name="public", ranges=[])
+            for table, owner, first in (
+                ("fixed_addresses", "network_id", "10.0.0.10"),
+                ("public_addresses", "pool_id", "15.0.0.1"),
+            ):
+                conn.execute(
+                    text(
+                        f"INSERT INTO {table} ({owner}, address, released_at)"
+                        f" SELECT 1, inet '{first}' + n, {released_at}"
+                        " FROM generate_series(1, :count) AS n"
+                    ),
+                    {"count": 65_000},
+                )
+
+    def test_two_hundred_at_once(self, world: World) -> None:
+        """Each gets one of each kind: no double, no refusal, no deadlock, no lock timeout."""
+        ids = servers(world, 200)
+        self.fill(world)
+        claims = [
+            lambda conn, i=i: addresses.claim(
+                conn, zone_id=world.scope.zone_id, server_id=i, quarantine=QUARANTINE
+            )
+            for i in ids
+        ]
+        assert at_once(claims) == [None] * 200
+        for table in ("fixed_addresses", "public_addresses"):
+            held = world.rows(f"SELECT server_id, id FROM {table} WHERE server_id IS NOT NULL")
+            assert sorted(row.server_id for row in held) == ids
+            assert max(row.id for row in held) <= 400  # from the front of the line
+
+    def test_two_hundred_for_the_last_hundred_and_fifty(self, world: World) -> None:
+        ids = servers(world, 200)
+        with world.engine.begin() as conn:
+            add_addresses(conn, world.scope.zone_id, 200, public=150)
+        claims = [
+            lambda conn, i=i: addresses.claim(
+                conn, zone_id=world.scope.zone_id, server_id=i, quarantine=QUARANTINE
+            )
+            for i in ids
+        ]
+        ends = at_once(claims)
+        assert sum(end is None for end in ends) == 150
+        assert {type(end) for end in ends if end is not None} == {Exhausted}
+        assert world.one("SELECT count(server_id) FROM fixed_addresses") == 150
+        assert world.one("SELECT count(server_id) FROM public_addresses") == 150
+
+    @pytest.mark.parametrize("analyzed", [False, True], ids=["no statistics", "analyzed"])
+    @pytest.mark.parametrize("state", RELEASED)
+    def test_a_claim_reads_a_few_rows_whatever_the_state(
+        self, world: World, state: str, analyzed: bool
+    ) -> None:
+        """security.md, row 19: the work of each of its statements is bounded."""
+        (server_id,) = servers(world, 1)
+        self.fill(world, RELEASED[state])
+        with world.engine.connect() as conn:
+            if analyzed:
+                conn.execute(text("ANALYZE fixed_addresses, public_addresses"))
+                conn.commit()
+            for sent, values in sent_by(conn, world, server_id):
+                found = conn.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sent}", values)
+                assert most_rows(found.scalar_one()[0]["Plan"]) <= 2, sent
+
+
+def sent_by(conn: Connection, world: World, server_id: int) -> list[tuple[str, Any]]:
+    """The statements on addresses of the claims of a server and of a tenant, rolled back."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(conn: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if "_addresses" in statement:
+            sent.append((statement, parameters))
+
+    event.listen(conn, "before_cursor_execute", note)
+    zone_id = world.scope.zone_id
+    with suppress(Exhausted):
+        addresses.claim(conn, zone_id=zone_id, server_id=server_id, quarantine=QUARANTINE)
+    addresses.claim_floating(
+        conn, zone_id=zone_id, tenant_id=world.scope.tenant_id, pool="public", quarantine=QUARANTINE
+    )
+    event.remove(conn, "before_cursor_execute", note)
+    conn.rollback()
+    assert len(sent) >= 4
+    return sent
+
+
+def most_rows(plan: dict[str, Any]) -> float:
+    """The most rows that any node of a plan read, those included that it threw away."""
+    own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return max([own, *map(most_rows, plan.get("Plans", []))])
 
 
 class TestHosts:

@@ -1,16 +1,11 @@
-"""Tenants and zones, flavors, networks, pools (R12-R16, R210, R216, R217, R238)."""
+"""Tenants and zones, flavors (R12-R16, R210, R238)."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 
-import pytest
-from sqlalchemy import Connection, text
-
-from db.queries import flavors, flavors_admin, networks, pools, tenants, users, zones
-from tests.db.world import OTHER_TENANT, OTHER_ZONE, TENANT, World, add_addresses, at_once
+from db.queries import flavors, flavors_admin, tenants, users, zones
+from tests.db.world import OTHER_TENANT, OTHER_ZONE, TENANT, World, at_once
 
 RULES = """
     SELECT r.protocol, r.from_port, r.to_port, r.cidr::text AS cidr,
@@ -116,76 +111,6 @@ class TestFlavors:
             found = flavors_admin.find(conn, "tiny")
         assert found is not None
         assert found.id == 2
-
-
-class TestNetworks:
-    def test_sixty_five_thousand_addresses_in_seconds(self, world: World) -> None:
-        start = time.monotonic()
-        with world.engine.begin() as conn:
-            add_addresses(conn, world.scope.zone_id, 65_000)
-        assert time.monotonic() - start < 20
-        with world.engine.begin() as conn:
-            found = networks.of_zone(conn, world.scope.zone_id)
-        assert found is not None
-        assert (found.addresses, found.used, found.first) == (65_000, 0, "10.0.0.10")
-        assert world.one("SELECT count(*) FROM fixed_addresses WHERE masklen(address) <> 32") == 0
-
-    def test_the_gateway_is_nobodys(self, world: World) -> None:
-        with world.engine.begin() as conn:
-            networks.create(
-                conn, zone_id=world.scope.zone_id, name="private", cidr="10.0.0.0/24",
-                gateway="10.0.0.1", first="10.0.0.1", count=254,
-            )  # fmt: skip
-            found = networks.of_zone(conn, world.scope.zone_id)
-        assert found is not None
-        assert (found.addresses, found.first, found.last) == (253, "10.0.0.2", "10.0.0.254")
-
-    def test_a_zone_has_one(self, world: World) -> None:
-        def make(name: str, zone_id: int) -> Callable[[Connection], bool]:
-            return lambda conn: networks.create(
-                conn, zone_id=zone_id, name=name, cidr="10.0.0.0/16", gateway="10.0.0.1",
-                first="10.0.0.10", count=10,
-            )  # fmt: skip
-
-        ends = at_once([make(f"n{n}", world.scope.zone_id) for n in range(4)])
-        assert sorted(map(str, ends)) == ["False"] * 3 + ["True"]
-        assert at_once([make("n", world.elsewhere.zone_id)]) == [True]
-
-    def test_the_gateways_mac_is_local_and_no_guests(self) -> None:
-        macs = {networks.gateway_mac() for _ in range(50)}
-        assert len(macs) == 50
-        for mac in macs:
-            first = int(mac[:2], 16)
-            assert first & 2
-            assert not first & 1
-            assert not mac.startswith("02:16:")
-
-
-class TestPools:
-    def test_an_address_is_in_one_pool(self, world: World) -> None:
-        with world.engine.begin() as conn:
-            add_addresses(conn, world.scope.zone_id, 1, public=100)
-        there = world.elsewhere.zone_id
-        with pytest.raises(pools.AddressesInUse, match="10 of"), world.engine.begin() as conn:
-            pools.create(conn, zone_id=there, name="p", first="15.185.16.91", count=20)
-        assert world.one("SELECT count(*) FROM public_addresses") == 100
-
-    def test_counts(self, world: World) -> None:
-        (server_id,) = world.create()
-        with world.engine.begin() as conn:
-            add_addresses(conn, world.scope.zone_id, 1, public=10)
-            conn.execute(
-                text("UPDATE public_addresses SET server_id = :s, automatic = true"
-                     " WHERE address = '15.185.16.1'"),
-                {"s": server_id},
-            )  # fmt: skip
-            conn.execute(
-                text("UPDATE public_addresses SET tenant_id = :t WHERE address = '15.185.16.2'"),
-                {"t": TENANT},
-            )
-            found = pools.find(conn, world.scope.zone_id, "public")
-        assert found is not None
-        assert (found.addresses, found.free, found.automatic, found.floating) == (10, 8, 1, 1)
 
 
 def test_zones_have_names_and_urls_of_their_own(world: World) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from threading import Barrier
 from typing import Any
 
@@ -23,6 +24,7 @@ from db.queries import (
     users,
     zones,
 )
+from db.queries.address_ranges import Range
 from db.queries.images_admin import NewImage
 from db.queries.server_changes import NewServers
 from db.scope import Scope
@@ -110,10 +112,11 @@ def add_addresses(conn: Connection, zone_id: int, count: int, public: int = 0) -
     """A network with ``count`` addresses, and a pool when ``public`` is not 0."""
     networks.create(
         conn, zone_id=zone_id, name="private", cidr="10.0.0.0/16", gateway="10.0.0.1",
-        first="10.0.0.10", count=count,
+        ranges=[Range(IPv4Address("10.0.0.10"), count)],
     )  # fmt: skip
     if public:
-        pools.create(conn, zone_id=zone_id, name="public", first="15.185.16.1", count=public)
+        public_range = Range(IPv4Address("15.185.16.1"), public)
+        pools.create(conn, zone_id=zone_id, name="public", ranges=[public_range])
 
 
 def add_host(conn: Connection, name: str, zone: str = ZONE, **more: Any) -> int:

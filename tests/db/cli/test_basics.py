@@ -59,7 +59,7 @@ class TestExitCodes:
             ["tenant"], ["tenant", "nosuch"], ["nosuch"], ["tenant", "create"],
             ["tenant", "create", "x", "--id", "abc"], ["tenant", "create", "-x\n"],
             ["quota", "set", "demo", "dreams=1"], ["tenant", "list", "--format", "xml"],
-            ["pool", "create", "p", "--range", "10.0.0.9-10.0.0.1"],
+            ["pool", "create", "p", "--range", "10.0.0.9-10.0.0.1"], ["pool", "create", "p"],
             ["network", "create", "n", "--cidr", "10.0.0.1/8", "--gateway", "10.0.0.1"],
         ],
     )  # fmt: skip
@@ -312,28 +312,7 @@ class TestFlavors:
         assert "each direction" in undercast.table("flavor", "create", "--help")
 
 
-class TestAddresses:
-    def test_a_network(self, undercast: Undercast) -> None:
-        words = ("network", "create", "private", "--cidr", "10.0.0.0/16", "--gateway", "10.0.0.1")
-        made = undercast.json(*words, "--first", "10.0.0.10", "--count", 4000, "--dns", "10.0.0.2")
-        assert (made["addresses"], made["first"]) == (4000, "10.0.0.10")
-        assert made["last"] == "10.0.15.169"
-        assert "has its network" in undercast.refused(1, *words)
-        assert undercast.json(*words, "--if-missing") == made
-        assert undercast.json("network", "list") == [made]
-        assert "0 of 4000" in undercast.table("network", "list")
-
-    def test_a_pool(self, undercast: Undercast) -> None:
-        words = ("pool", "create", "public", "--range", "15.185.16.0/20")
-        made = undercast.json(*words)
-        assert (made["addresses"], made["free"]) == (4094, 4094)
-        assert (made["first"], made["last"]) == ("15.185.16.1", "15.185.31.254")
-        undercast.refused(1, *words)
-        assert undercast.json(*words, "--if-missing") == made
-        said = undercast.refused(1, "pool", "create", "p2", "--range", "15.185.31.250-15.185.32.9")
-        assert "5 of the 16" in said
-        assert undercast.json("pool", "list") == [made]
-
+class TestFloating:
     def test_floating_addresses(self, undercast: Undercast, world: World) -> None:
         (server,) = world.create()
         with world.engine.begin() as conn:

@@ -8,9 +8,10 @@ import pytest
 
 from db.operations import queue
 from db.operations.queue import Lease
-from db.queries import addresses, progress, server_changes
+from db.queries import addresses, floating_ips, progress, server_changes
 from tests.db.cli.conftest import Undercast
 from tests.db.world import World, add_addresses, add_host
+from tests.scheduling import schedule
 
 NEEDS = {"vcpus": 1, "ram_mb": 128, "disk_gb": 1}
 
@@ -154,6 +155,30 @@ class TestWhy:
     def test_no_hosts_at_all(self, undercast: Undercast, world: World, server: int) -> None:
         refuse(world, server, {})
         assert "no hosts at all" in undercast.table("server", "why", server)
+
+    def test_no_address_was_free(self, undercast: Undercast, world: World, server: int) -> None:
+        with world.engine.begin() as conn:
+            add_host(conn, "cmp1")
+            add_addresses(conn, world.scope.zone_id, 5, public=1)
+            made = floating_ips.allocate(conn, world.scope, pool=None, quarantine=0)
+            floating_ips.release(conn, world.scope, made.id)
+        schedule(world.engine)
+        answer = undercast.json("server", "why", server)
+        assert (answer["verdict"], answer["refused"]) == ("refused", None)
+        assert answer["fault"] == "No more addresses are available."
+        assert answer["exhausted"] == {"kind": "public", "addresses": 1, "held": 0, "resting": 1}
+        said = undercast.table("server", "why", server)
+        assert (
+            "None of its zone's 1 public addresses was free: 0 were held, 1 rested after their"
+            " release; see `undercast pool list`." in said
+        )
+
+    def test_no_addresses_at_all(self, undercast: Undercast, world: World, server: int) -> None:
+        with world.engine.begin() as conn:
+            add_host(conn, "cmp1")
+        schedule(world.engine)
+        said = undercast.table("server", "why", server)
+        assert "Its zone has no fixed addresses; see `undercast network`." in said
 
     def test_placed(self, undercast: Undercast, world: World, server: int) -> None:
         place(world, server)

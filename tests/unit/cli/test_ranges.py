@@ -40,6 +40,63 @@ class TestPublic:
         with pytest.raises(RangeError):
             ranges.public(text)
 
+    @pytest.mark.parametrize(
+        "text",
+        ["0.0.0.1", "127.0.0.1", "126.255.255.0-127.0.0.0", "169.254.169.254", "224.0.0.0/24",
+         "239.1.2.3", "240.0.0.0/30", "255.255.255.255", "223.255.255.255-224.0.0.0"],
+    )  # fmt: skip
+    def test_addresses_that_no_server_may_have(self, text: str) -> None:
+        with pytest.raises(RangeError, match="of no use"):
+            ranges.public(text)
+
+    @pytest.mark.parametrize("text", ["223.255.255.255", "1.0.0.0", "128.0.0.0-128.0.0.1"])
+    def test_their_neighbours(self, text: str) -> None:
+        assert str(ranges.public(text)) == text
+
+
+class TestCovered:
+    """What is taken away is all of a network, however it came in."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("15.185.16.0/30", ("15.185.16.0", "15.185.16.3", 4)),
+            ("15.185.16.7", ("15.185.16.7", "15.185.16.7", 1)),
+            ("15.185.16.250-15.185.17.5", ("15.185.16.250", "15.185.17.5", 12)),
+            ("0.0.0.0/0", ("0.0.0.0", "255.255.255.255", 2**32)),
+        ],
+    )
+    def test_good(self, text: str, expected: tuple[str, str, int]) -> None:
+        assert ends(ranges.covered(text)) == expected
+
+    @pytest.mark.parametrize("text", ["", "-", "15.185.16.9-15.185.16.1", "15.185.16.1/20", "x"])
+    def test_bad(self, text: str) -> None:
+        with pytest.raises(RangeError):
+            ranges.covered(text)
+
+
+class TestInside:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("10.0.0.0/24", ("10.0.0.1", "10.0.0.254", 254)),
+            ("10.0.0.64/26", ("10.0.0.65", "10.0.0.126", 62)),
+            ("10.0.0.9-10.0.0.9", ("10.0.0.9", "10.0.0.9", 1)),
+        ],
+    )
+    def test_good(self, text: str, expected: tuple[str, str, int]) -> None:
+        assert ends(ranges.inside(NET, text)) == expected
+
+    @pytest.mark.parametrize("text", ["10.0.0.0", "10.0.0.255", "10.0.1.0/30", "10.0.0.0/16"])
+    def test_outside(self, text: str) -> None:
+        with pytest.raises(RangeError, match=r"hosts' addresses of 10\.0\.0\.0/24"):
+            ranges.inside(NET, text)
+
+    @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "126.0.0.0/7", "224.0.0.0/24", "169.254.0.0/16"])
+    def test_a_network_that_no_guest_may_have(self, cidr: str) -> None:
+        with pytest.raises(RangeError, match="of no use"):
+            ranges.guests(IPv4Network(cidr))
+
 
 class TestFixed:
     def test_all_after_the_gateway(self) -> None:
@@ -72,10 +129,10 @@ class TestFixed:
         with pytest.raises(RangeError):
             ranges.fixed(NET, ROUTER, **given)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("gateway", ["10.0.0.0", "10.0.0.255", "10.0.1.1"])
+    @pytest.mark.parametrize("gateway", ["10.0.0.0", "10.0.0.255", "10.0.1.1", "x"])
     def test_a_gateway_outside(self, gateway: str) -> None:
-        with pytest.raises(RangeError, match="gateway"):
-            ranges.fixed(NET, IPv4Address(gateway))
+        with pytest.raises(RangeError, match=gateway):
+            ranges.router(NET, gateway)
 
     def test_too_many(self) -> None:
         with pytest.raises(RangeError, match="too many"):
