@@ -35,7 +35,8 @@ from db.settings import settings
 from scheduler.nudge import nudge
 from scheduler.worker import Worker
 
-SETTLE = 0.05  # seconds between two rounds, in which hints to look are gathered
+# Seconds between two rounds, in which hints to look are gathered: more where a round takes longer.
+LEAST_SETTLE, MOST_SETTLE, SETTLE_PER_ROUND = 0.05, 0.3, 3.0
 
 _logger = log.logger(__name__)
 
@@ -98,14 +99,16 @@ def keep_reconciling(host: Host) -> None:
     """All of it now and periodically; what changed when somebody says so, and between times."""
     config, due = settings(), 0.0
     while True:
-        everything = time.monotonic() >= due
+        begun = time.monotonic()
+        everything = begun >= due
         try:
             (host.reconcile if everything else host.catch_up)()
         except Exception as error:
             _logger.warning("reconcile failed", host=host.name, error=str(error))
         if everything:
             due = time.monotonic() + config.reconcile_seconds
-        time.sleep(SETTLE)
+        took = 0.0 if everything else time.monotonic() - begun
+        time.sleep(min(max(LEAST_SETTLE, SETTLE_PER_ROUND * took), MOST_SETTLE))
         host.wait_for_look(min(config.sweep_seconds, max(due - time.monotonic(), 0)))
 
 

@@ -31,6 +31,7 @@ class Nudger:
     def __init__(self) -> None:
         set_limit(2)
         self._queue: queue.Queue[tuple[str, int | None]] = queue.Queue(WAITING)
+        self._looks: set[str] = set()  # targets for which one to look waits
         self._app = make_app()
         self._connection = Connection(
             settings().redis_url.get_secret_value(), transport_options=PRODUCER_TRANSPORT
@@ -39,13 +40,21 @@ class Nudger:
         self._thread.start()
 
     def put(self, target: str, operation_id: int | None) -> None:
-        """Hold a hint for publication; drop it when too many wait."""
-        with contextlib.suppress(queue.Full):
+        """Hold a hint for publication; drop it when too many wait, or the same to look does."""
+        if operation_id is None:
+            if target in self._looks:
+                return
+            self._looks.add(target)
+        try:
             self._queue.put_nowait((target, operation_id))
+        except queue.Full:
+            self._looks.discard(target)
 
     def _publish_for_ever(self) -> None:
         while True:
             target, operation_id = self._queue.get()
+            if operation_id is None:
+                self._looks.discard(target)  # before it leaves: what comes now is told again
             try:
                 self._publish(target, operation_id)
             except Exception as error:
@@ -64,7 +73,7 @@ class Nudger:
     def _drop_waiting(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                self._queue.get_nowait()
+                self._looks.discard(self._queue.get_nowait()[0])
 
 
 @lru_cache(maxsize=1)
