@@ -137,11 +137,14 @@ def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
     return text
 
 
+# The set "receivers" is that of a former version, whose hosts run on.
 _RULES = """\
 add table bridge <table>
 add table ip <table>
 flush table bridge <table>
 flush table ip <table>
+add set bridge <table> receivers { type ifname . ether_addr; }
+delete set bridge <table> receivers
 table bridge <table> {
     set senders { type ifname . ether_addr . ipv4_addr; }
     set clients { typeof iifname . @th,288,48; }

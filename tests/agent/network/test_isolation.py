@@ -260,6 +260,22 @@ def test_guest_does_not_reach_the_management_network(world: World, two: Two) -> 
     service.close()
 
 
+def test_from_outside_the_host_is_its_public_address_only(world: World) -> None:
+    """A machine outside that sends what is for the management address to the host anyway."""
+    sh(f"ip -n {world.out} route add 192.168.50.11/32 via 15.185.0.11")
+    sh(f"ip -n {world.out} route add 10.0.0.1/32 via 15.185.0.11")
+    try:
+        with listener(world.host, 9997):
+            assert connects(world.out, "15.185.0.11", 9997)
+            assert connects(world.mgmt, "192.168.50.11", 9997)
+            assert not connects(world.out, "192.168.50.11", 9997)
+            assert not connects(world.out, "10.0.0.1", 9997)
+            assert not ping(world.out, "192.168.50.11", seconds=0.3)
+    finally:
+        sh(f"ip -n {world.out} route del 192.168.50.11/32")
+        sh(f"ip -n {world.out} route del 10.0.0.1/32")
+
+
 def test_the_host_answers_arp_for_the_bridges_addresses_only(two: Two) -> None:
     def answered(address: str) -> bool:
         wanted = bytes(int(part) for part in address.split("."))
