@@ -3,6 +3,7 @@
 TABLE = "undercast"  # our nftables table, in the families bridge and ip
 GROUPS_TABLE = "undercast_groups"  # that of the security groups, in the family ip
 FLAT_MARK = 0xFFFFFFFE  # of a packet that goes on to another host's guest
+JUDGED_MARK = 0xFFFFFFFD  # of a packet to a guest here that the security groups have judged
 SEEN_MARK = 0xFFFFFFFF  # of a bridged packet that the family ip has seen
 METADATA = "169.254.169.254"  # where guests ask for metadata (R196)
 METADATA_PORTS = range(20000, 28000)  # one per server, below the host's own ephemeral ports

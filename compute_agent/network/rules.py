@@ -18,8 +18,9 @@ What it guarantees (section 8 of the architecture, row 25 of the security table)
 - The gateway's addresses and MAC, and DHCP, never cross the flat interface: each host is gateway
   to its own guests.
 - What comes in to a guest is judged by its security groups (``network.groups``, a table of its own,
-  in the family ip). A bridged packet that this family did not see, because somebody switched
-  bridge-nf-call-iptables off, goes nowhere.
+  in the family ip), or it is nothing: what they did not see, because their table is gone, is
+  dropped, and so is a bridged packet that this family did not see, because somebody switched
+  bridge-nf-call-iptables off.
 - From outside, the host is reached by the addresses of the public interface only.
 
 Why nftables by itself and not iptables with a chain per server: the rules of a server are elements
@@ -37,6 +38,7 @@ from typing import NamedTuple
 
 from compute_agent.network.names import (
     FLAT_MARK,
+    JUDGED_MARK,
     METADATA,
     METADATA_PORTS,
     SEEN_MARK,
@@ -128,6 +130,7 @@ def base_ruleset(network: WantedNetwork, interfaces: Interfaces) -> str:
         "most_flows": str(MOST_FLOWS),
         "metadata_ports": f"{METADATA_PORTS[0]}-{METADATA_PORTS[-1]}",
         "flat_mark": f"{FLAT_MARK:#x}",
+        "judged_mark": f"{JUDGED_MARK:#x}",
         "seen_mark": f"{SEEN_MARK:#x}",
         "group_bit": "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00",
     }
@@ -252,6 +255,10 @@ table ip <table> {
     chain leaving {
         type filter hook postrouting priority srcnat + 10; policy accept;
         oifname "<public>" ip saddr <network> drop
+    }
+    chain unjudged {
+        type filter hook postrouting priority srcnat + 20; policy accept;
+        oifname "<bridge>" meta mark != { <judged_mark>, <flat_mark> } drop
     }
     chain input {
         type filter hook input priority filter; policy accept;

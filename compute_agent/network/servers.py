@@ -19,7 +19,7 @@ from compute_agent.network import bandwidth, connections, groups, state
 from compute_agent.network.announce import announce, remind, soon_again
 from compute_agent.network.host import MAC, disable_ipv6, interfaces, prepare_network
 from compute_agent.network.lock import lock
-from compute_agent.network.names import FLAT_MARK, METADATA_PORTS, tap_of
+from compute_agent.network.names import JUDGED_MARK, METADATA_PORTS, tap_of
 from compute_agent.network.plan import Observed, Plan, to_plug, to_unplug
 from compute_agent.network.rules import Interfaces, transaction
 from compute_agent.process import run
@@ -30,7 +30,7 @@ from db.settings import settings
 from db.wanted import MOST_RXTX_CAP, WantedNetwork, WantedServer
 
 METADATA_WAIT_SECONDS = 10.0  # for the metadata service to open a new server's port
-_MOST_IDS = FLAT_MARK  # a packet's mark has room for that many beside its own meanings
+_MOST_IDS = JUDGED_MARK  # a packet's mark has room for that many beside its own meanings
 
 _begun: set[Path] = set()  # state directories of hosts that this process has prepared
 _logger = log.logger(__name__)
@@ -67,7 +67,9 @@ def _plug(server: WantedServer) -> None:
         seen = _observe(server.id, server.rxtx_cap, nics)
         if not (seen.firewall.complete and state.exists(nics.bridge)):
             prepare_host(server.network)
+            groups.restore()
             seen = _observe(server.id, server.rxtx_cap, nics)
+        groups.yield_address(server.fixed_address, server.id)
         _apply(to_plug(server, port, seen, nics), server.id)
         dhcp.offer(server)
     _await_metadata(server.network.gateway, port)
@@ -118,9 +120,7 @@ def restore() -> None:
         if not records:
             return
         prepare_host(records[0].wanted.network)
-        allowed = groups.kept()
-        if allowed is not None:
-            groups.protect(allowed, afresh=True)
+        groups.restore()
     for record in records:
         try:
             _plug(record.wanted)

@@ -154,9 +154,11 @@ def claim(conn: Connection, wanted: Needs, host_id: int, *, seen_ram_mb: int | N
         "ram_mb": wanted.ram_mb,
         "disk_gb": wanted.disk_gb,
     }
-    if conn.execute(_CLAIM, values).first() is None:
-        return False
-    conn.execute(_ALLOCATE, values)
+    with conn.begin_nested() as attempt:
+        if conn.execute(_CLAIM, values).first() is None:
+            attempt.rollback()  # or a host that it waited for in vain stayed locked
+            return False
+        conn.execute(_ALLOCATE, values)
     return True
 
 

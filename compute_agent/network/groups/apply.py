@@ -8,8 +8,10 @@ it has a record here, until :func:`forget`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import orjson
 
@@ -27,6 +29,7 @@ from compute_agent.network.groups.table import (
     server_of_chain,
     transaction,
     without,
+    yielded,
 )
 from compute_agent.network.host import interfaces
 from compute_agent.network.lock import lock
@@ -35,6 +38,8 @@ from db.settings import settings
 from db.wanted_firewall import WantedFirewall
 
 FILE = "groups.json"
+
+_Placed: TypeAlias = tuple[str, Rule]  # a rule and the chain that it is in
 
 _logger = log.logger(__name__)
 
@@ -69,26 +74,40 @@ def protect(wanted: WantedFirewall, *, afresh: bool = False) -> dict[int, str]:
         except HostFault as error:
             _logger.error("security groups not loaded", error=str(error))
             seen = _seen(afresh=True)
-            taken, refused = _what_is_taken(seen, target)
-            _load(seen, merged(seen, taken))
+            target, refused = _what_is_taken(target)
+            _load(seen, merged(seen, target))
             for group in wanted.groups:
                 if reason := refused.get(group_chain(group.id)):
-                    errors[group.id] = reason
+                    errors[group.id] = "; ".join(filter(None, (errors.get(group.id), reason)))
         for group_id, text in errors.items():
             _logger.error("rules left out", security_group=group_id, error=text)
         _keep(wanted)
         return errors
 
 
+def restore() -> None:
+    """What was wanted last is in force; of a host that remembers nothing, that nothing comes in."""
+    protect(kept() or WantedFirewall(), afresh=True)
+
+
 def forget(server_id: int) -> None:
     """The table knows nothing of the server, whose guest is gone."""
+    _change(lambda seen: without(seen, server_id))
+
+
+def yield_address(address: str, server_id: int) -> None:
+    """The address is the server's from now on: what another one's rules allowed is not allowed."""
+    _change(lambda seen: yielded(seen, address, server_id))
+
+
+def _change(goal: Callable[[Table], Table]) -> None:
     with lock:
         seen = _seen(afresh=False)
         try:
-            _load(seen, without(seen, server_id))
+            _load(seen, goal(seen))
         except HostFault:  # others changed it meanwhile
             seen = _seen(afresh=True)
-            _load(seen, without(seen, server_id))
+            _load(seen, goal(seen))
 
 
 def known_servers() -> set[int]:
@@ -130,25 +149,35 @@ def _load(seen: Table, goal: Table) -> None:
     if not text:
         return
     _memory().table = None
-    kernel.load(text if BASE_CHAIN in seen.chains else declaration() + text)
+    kernel.load(declaration() + text)
     _memory().table = goal
 
 
-def _what_is_taken(seen: Table, wanted: Table) -> tuple[Table, dict[str, str]]:
-    """``wanted`` without the rules that the kernel refuses, and why it does, by chain."""
-    empty = Table(dict.fromkeys(wanted.chains, ()), wanted.sets)
-    ground = declaration() + transaction(seen, merged(seen, empty))
-    chains: dict[str, tuple[Rule, ...]] = {}
-    refused: dict[str, str] = {}
-    for name, rules in wanted.chains.items():
-        chains[name] = rules
+def _what_is_taken(wanted: Table) -> tuple[Table, dict[str, str]]:
+    """``wanted`` without the rules that the kernel refuses, and why it does, by chain.
 
-        def reason(some: tuple[Rule, ...], chain: str = name) -> str:
-            one = Table({**empty.chains, chain: some}, wanted.sets)
-            return kernel.refuses(ground + transaction(merged(seen, empty), merged(seen, one)))
+    They are looked for by halves: one that is refused among thousands costs some twenty trials.
+    """
 
-        if reason(rules):
-            reasons = {rule: reason((rule,)) for rule in rules}
-            chains[name] = tuple(rule for rule in rules if not reasons[rule])
-            refused[name] = "; ".join(text for text in reasons.values() if text)
-    return replace(wanted, chains=chains), refused
+    def only(some: list[_Placed]) -> Table:
+        chains: dict[str, list[Rule]] = {name: [] for name in wanted.chains}
+        for name, rule in some:
+            chains[name].append(rule)
+        return replace(wanted, chains={name: tuple(rules) for name, rules in chains.items()})
+
+    def refused(some: list[_Placed]) -> list[tuple[str, Rule, str]]:
+        text = kernel.refuses(declaration(anew=True) + transaction(Table(), only(some)))
+        if not text:
+            return []
+        if len(some) == 1:
+            return [(*some[0], text)]
+        half = len(some) // 2
+        return refused(some[:half]) + refused(some[half:])
+
+    every = [(name, rule) for name, rules in wanted.chains.items() for rule in rules]
+    bad = refused(every)
+    reasons: dict[str, str] = {}
+    for name, _, text in bad:
+        reasons[name] = "; ".join(filter(None, (reasons.get(name), text)))
+    left = {(name, rule) for name, rule, _ in bad if name != BASE_CHAIN}
+    return only([each for each in every if each not in left]), reasons

@@ -25,7 +25,7 @@ import hashlib
 from ipaddress import IPv4Network
 
 from compute_agent.network.groups.table import BASE_CHAIN, GUESTS, Rule, Table, server_chain
-from compute_agent.network.names import FLAT_MARK
+from compute_agent.network.names import FLAT_MARK, JUDGED_MARK
 from db.wanted_firewall import WantedFirewall, WantedGroup, WantedRule
 
 _PORTS = range(1, 65536)
@@ -53,6 +53,7 @@ def base_rules(bridge: str) -> tuple[Rule, ...]:
         _made(text)
         for text in (
             f'oifname != "{bridge}" accept',
+            f"meta mark != {FLAT_MARK:#x} meta mark set {JUDGED_MARK:#x}",
             "ct state related accept",
             "ct state established ct direction reply accept",
             "fib saddr type local udp sport 67 udp dport 68 accept",

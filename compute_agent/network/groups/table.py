@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compute_agent.network.names import GROUPS_TABLE
 
@@ -41,7 +41,10 @@ def server_chain(server_id: int) -> str:
 def server_of_chain(name: str) -> int | None:
     """Inverse of :func:`server_chain`; None for another chain."""
     kind, _, number = name.partition("_")
-    return int(number, 16) if kind == "server" else None
+    try:
+        return int(number, 16) if kind == "server" else None
+    except ValueError:
+        return None
 
 
 def merged(seen: Table, wanted: Table) -> Table:
@@ -49,27 +52,43 @@ def merged(seen: Table, wanted: Table) -> Table:
 
     A server's chain stays until :func:`without` takes it away, which is when its guest is gone.
     """
-    chains = {
-        name: rules
-        for name, rules in seen.chains.items()
-        if name not in wanted.chains and server_of_chain(name) is not None
-    }
-    for name in _needed(chains.values()) - wanted.chains.keys():
-        if name in seen.chains:
-            chains[name] = seen.chains[name]
-    needed = _needed(chains.values()) - wanted.sets.keys()
-    sets = {name: seen.sets[name] for name in needed if name in seen.sets}
-    guests = {address: chain for address, chain in seen.guests.items() if chain in chains}
-    return Table({**chains, **wanted.chains}, {**sets, **wanted.sets}, {**guests, **wanted.guests})
+    return _used(
+        Table(
+            {**seen.chains, **wanted.chains},
+            {**seen.sets, **wanted.sets},
+            {**seen.guests, **wanted.guests},
+        )
+    )
 
 
 def without(seen: Table, server_id: int) -> Table:
-    """``seen`` without the server."""
+    """``seen`` without the server, and without what it alone needed."""
     gone = server_chain(server_id)
+    chains = {name: rules for name, rules in seen.chains.items() if name != gone}
+    return _used(replace(seen, chains=chains))
+
+
+def yielded(seen: Table, address: str, server_id: int) -> Table:
+    """``seen``, where the address leads to no other server than this one."""
+    own = server_chain(server_id)
+    guests = {at: chain for at, chain in seen.guests.items() if at != address or chain == own}
+    return replace(seen, guests=guests)
+
+
+def _used(table: Table) -> Table:
+    """The chains of servers, and what they need."""
+    roots = {
+        name: rules
+        for name, rules in table.chains.items()
+        if name == BASE_CHAIN or server_of_chain(name) is not None
+    }
+    groups = {name: table.chains.get(name) for name in _needed(roots.values())}
+    chains = roots | {name: rules for name, rules in groups.items() if rules is not None}
+    needed = _needed(chains.values())
     return Table(
-        {name: rules for name, rules in seen.chains.items() if name != gone},
-        seen.sets,
-        {address: chain for address, chain in seen.guests.items() if chain != gone},
+        chains,
+        {name: members for name, members in table.sets.items() if name in needed},
+        {address: chain for address, chain in table.guests.items() if chain in chains},
     )
 
 
@@ -77,10 +96,15 @@ def _needed(chains: Iterable[tuple[Rule, ...]]) -> set[str]:
     return {rule.needs for rules in chains for rule in rules if rule.needs}
 
 
-def declaration() -> str:
-    """Input of ``nft -f`` after which the table, its map and its base chain are there."""
+def declaration(*, anew: bool = False) -> str:
+    """Input of ``nft -f`` after which the table, its map and its base chain are there.
+
+    ``anew``: and nothing else of the table.
+    """
+    deletion = f"add table ip {GROUPS_TABLE}\ndelete table ip {GROUPS_TABLE}\n"
     hook = "type filter hook postrouting priority srcnat + 10; policy accept;"
     return (
+        f"{deletion if anew else ''}"
         f"add table ip {GROUPS_TABLE}\n"
         f"add map ip {GROUPS_TABLE} {GUESTS} {{ type ipv4_addr : verdict; }}\n"
         f"add chain ip {GROUPS_TABLE} {BASE_CHAIN} {{ {hook} }}\n"

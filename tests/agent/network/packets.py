@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Self
 
 from tests.agent.network import frames
 from tests.agent.network.world import FLAT_MAC, OUTSIDE, Guest, Wire, World, inside, sh
@@ -200,7 +201,7 @@ class Stream:
         self.caller.close()
         self.callee.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

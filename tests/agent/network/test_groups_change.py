@@ -1,4 +1,4 @@
-"""Changes are in force at once, on what runs as on what begins, and nobody else notices (R252-R254).
+"""Changes are in force at once, for what runs as for what begins, unnoticed by others (R252-R254).
 
 What counts is whether packets come in at the guest that is tried; a cut stream stands still.
 """
