@@ -29,6 +29,7 @@ print(
         {
             "domains": hexadecimal(r"i-([0-9a-f]{8})", domains),
             "taps": hexadecimal(r"tap-([0-9a-f]+)", output("ip", "-o", "link")),
+            "limits": hexadecimal(r"ifb[rt]x-([0-9a-f]+)", output("ip", "-o", "link")),
             "rules": hexadecimal(r"tap-([0-9a-f]+)", rules),
             "chains": hexadecimal(r"chain server_([0-9a-f]+)", rules),
             "directories": decimal(r"(?m)^(\d+)$", directories),

@@ -55,6 +55,7 @@ def on_host(lab: Lab, host: str) -> None:
     some, all_ = {row.id for row in rows if row.whole}, {row.id for row in rows}
     for kind in ("domains", "taps", "rules", "chains", "directories"):
         assert some <= set(found[kind]) <= all_, (host, kind, found[kind], rows)
+    assert set(found["limits"]) <= all_, (host, found["limits"], rows)
     some, all_ = {row.fixed for row in rows if row.whole}, {row.fixed for row in rows}
     assert some <= set(found["dhcp"]) <= all_, (host, found["dhcp"], rows)
     assert found["snapshots"] == [], host
