@@ -36,16 +36,20 @@ _CONCERNING = text("""
     WHERE own.id IS NOT NULL OR sources.id IS NOT NULL ORDER BY g.id
 """)
 _CONTENTS = text("""
-    SELECT g.id, g.generation,
-           (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'protocol', r.protocol,
-                       'from_port', r.from_port, 'to_port', r.to_port, 'cidr', r.cidr::text,
-                       'source', r.source_group_id) ORDER BY r.id), '[]')
-              FROM security_group_rules r WHERE r.group_id = g.id AND g.id = ANY(:own)) AS rules,
-           (SELECT coalesce(jsonb_agg(host(f.address) ORDER BY f.address), '[]')
-              FROM server_security_groups m JOIN servers s ON s.id = m.server_id
-              JOIN fixed_addresses f ON f.server_id = s.id
-             WHERE m.group_id = g.id AND s.deleted_at IS NULL) AS members
-    FROM security_groups g WHERE g.id = ANY(:ids)
+    SELECT g.id, g.generation, coalesce(r.rules, '[]') AS rules,
+           coalesce(m.members, '[]') AS members
+    FROM security_groups g
+    LEFT JOIN (SELECT r.group_id, jsonb_agg(jsonb_build_object('id', r.id, 'protocol', r.protocol,
+                          'from_port', r.from_port, 'to_port', r.to_port, 'cidr', r.cidr::text,
+                          'source', r.source_group_id) ORDER BY r.id) AS rules
+                 FROM security_group_rules r WHERE r.group_id = ANY(:own) GROUP BY r.group_id) r
+      ON r.group_id = g.id
+    LEFT JOIN (SELECT m.group_id, jsonb_agg(host(f.address) ORDER BY f.address) AS members
+                 FROM server_security_groups m JOIN servers s ON s.id = m.server_id
+                 JOIN fixed_addresses f ON f.server_id = s.id
+                WHERE m.group_id = ANY(:sources) AND s.deleted_at IS NULL GROUP BY m.group_id) m
+      ON m.group_id = g.id
+    WHERE g.id = ANY(:ids)
 """)
 _TOUCH = text("""
     UPDATE security_groups SET generation = generation + 1
@@ -129,9 +133,13 @@ def concerning(conn: Connection, own: Collection[int]) -> list[Concerning]:
 def contents(conn: Connection, wanted: Collection[Concerning]) -> list[WantedGroup]:
     """Rules and members of groups, each as far as it concerns the host."""
     by_id = {each.id: each for each in wanted}
-    own = [each.id for each in wanted if each.is_own]
+    asked = {
+        "ids": list(by_id),
+        "own": [each.id for each in wanted if each.is_own],
+        "sources": [each.id for each in wanted if each.is_source],
+    }
     found = []
-    for row in conn.execute(_CONTENTS, {"ids": list(by_id), "own": own}):
+    for row in conn.execute(_CONTENTS, asked):
         each = by_id[row.id]
         values = {
             "id": row.id,
@@ -203,8 +211,8 @@ _STATUS = text("""
         JOIN server_security_groups m ON m.server_id = s.id
         JOIN fixed_addresses f ON f.server_id = s.id
         WHERE s.deleted_at IS NULL AND s.host_id IS NOT NULL
-          AND (m.group_id = :id OR m.group_id IN (SELECT r.group_id FROM security_group_rules r
-                                                  WHERE r.source_group_id = :id)))
+          AND m.group_id IN (SELECT :id UNION SELECT r.group_id FROM security_group_rules r
+                             WHERE r.source_group_id = :id))
     SELECT h.name AS host, count(DISTINCT c.id) FILTER (WHERE c.member) AS servers,
            g.generation AS wanted, a.generation AS applied, a.applied_at, a.error,
            coalesce(a.generation >= g.generation AND a.error IS NULL, false) AS in_force,

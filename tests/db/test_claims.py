@@ -292,6 +292,29 @@ class TestHosts:
             assert placement.claim(conn, late, host, seen_ram_mb=128)
         assert self.balanced(world)
 
+    def test_one_that_waited_in_vain_holds_up_nobody(self, world: World) -> None:
+        """Others claim of the host while it tries the next one."""
+        one, other = servers(world, 2)
+        with world.engine.begin() as conn:
+            host = add_host(conn, "cmp1")
+        lock = text("SELECT 1 FROM hosts WHERE id = :id FOR UPDATE NOWAIT")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+        def claim(conn: Connection, server_id: int) -> bool:
+            wanted = placement.needs(conn, server_id)
+            return placement.claim(conn, wanted, host, seen_ram_mb=0)
+
+        with world.engine.connect() as first, world.engine.connect() as late:
+            assert claim(first, one)
+            with ThreadPoolExecutor(1) as pool:
+                claiming = pool.submit(claim, late, other)
+                eventually(lambda: bool(world.one(waiting)), "it waits for the first")
+                first.commit()
+                assert not claiming.result(30)
+            with world.engine.begin() as third:
+                assert third.execute(lock, {"id": host}).scalar() == 1
+        assert self.balanced(world)
+
     def test_release_gives_all_back_once(self, world: World) -> None:
         (server_id,) = servers(world, 1)
         with world.engine.begin() as conn:

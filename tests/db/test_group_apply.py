@@ -5,14 +5,13 @@ The driver records what it is told; queries and the ledger are the real ones.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from compute_agent.errors import HostFault
 from compute_agent.groups import Groups
@@ -31,6 +30,7 @@ from tests.db.groups import (
 )
 from tests.db.test_server_actions import active
 from tests.db.world import World
+from tests.lab import eventually
 
 
 @pytest.fixture
@@ -377,25 +377,14 @@ class TestReporting:
         self, world: World, groups: dict[str, int], host: Callable[[str], Host]
     ) -> None:
         """The report waits for it, and leaves the group out."""
-        two, failures = host("cmp2"), []
-
-        def apply() -> None:
-            try:
-                two.apply()
-            except Exception as error:
-                failures.append(error)
-
-        with world.engine.begin() as conn:
+        two = host("cmp2")
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        with world.engine.connect() as conn, ThreadPoolExecutor(1) as pool:
             delete_group(world, groups["web"])(conn)
-            thread = threading.Thread(target=apply)
-            thread.start()
-            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            deadline = time.monotonic() + 8
-            while not conn.execute(waiting).scalar_one():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-        thread.join()
-        assert failures == []
+            applying = pool.submit(two.apply)
+            eventually(lambda: bool(world.one(blocked)), "it waits for the deletion")
+            conn.commit()
+        applying.result()
         assert set(two.reported()) == {groups["db"]}
 
 

@@ -6,13 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 
 from compute_agent.groups import Groups
 from db import quota
@@ -34,6 +35,7 @@ from db.scope import Scope
 from tests.db.groups import Firewall, Job, Workers, allow, delete_group, do, make
 from tests.db.test_server_actions import active
 from tests.db.world import World, add_addresses, add_host, at_once
+from tests.lab import eventually
 
 HOSTS = ("cmp1", "cmp2", "cmp3")
 NAMES = [f"group {number}" for number in range(6)]
@@ -81,31 +83,14 @@ def generation(world: World, group: int) -> int:
 
 
 @contextmanager
-def in_a_thread(job: Callable[[], Any], engine: Engine) -> Iterator[list[Any]]:
-    """The job runs and waits for a lock at the beginning of the block, and ends after it."""
-    results: list[Any] = []
-
-    def run() -> None:
-        try:
-            results.append(job())
-        except Exception as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    deadline = time.monotonic() + 8
-    while thread.is_alive():
-        with engine.connect() as conn:
-            waits = conn.execute(
-                text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                     " AND datname = current_database()")
-            ).scalar_one()  # fmt: skip
-        if waits:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    yield results
-    thread.join()
+def waiting(world: World, job: Job) -> Iterator[Future[Any]]:
+    """The job waits for a lock at the beginning of the block, and has ended after it."""
+    waits = """SELECT count(*) FROM pg_stat_activity
+               WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(do, world, job)
+        eventually(lambda: bool(world.one(waits)), "it waits")
+        yield future
 
 
 class TestTwoChanges:
@@ -127,11 +112,11 @@ class TestTwoChanges:
         before = generation(city, web)
         with city.engine.begin() as conn:
             allow(city, web)(conn)
-            with in_a_thread(lambda: do(city, self.place(city, server)), city.engine) as ends:
-                assert ends == []
+            with waiting(city, self.place(city, server)) as end:
+                assert not end.done()
                 assert generation(city, web) == before
                 conn.commit()
-        assert ends == [[]]
+        assert end.result() == []
         assert generation(city, web) == before + 2
 
     def place(self, world: World, server: int) -> Job:
@@ -144,11 +129,10 @@ class TestTwoChanges:
         (server,) = city.create("w", security_groups=("web",))
         with city.engine.connect() as conn:
             assert self.place(city, server)(conn) == []  # nobody has the group as a source
-            with in_a_thread(lambda: do(city, allow(city, db, web)), city.engine) as ends:
-                assert ends == []
+            with waiting(city, allow(city, db, web)) as end:
+                assert not end.done()
                 conn.commit()
-        ((_, hosts),) = ends
-        assert hosts == ["cmp2"]
+        assert end.result()[1] == ["cmp2"]
         assert len(members(city, web)) == 1
 
     def test_r254_a_group_that_becomes_a_source_while_a_member_comes(self, city: World) -> None:
@@ -159,10 +143,10 @@ class TestTwoChanges:
         before = generation(city, web)
         with city.engine.connect() as conn:
             assert allow(city, db, web)(conn)[1] == ["cmp2"]
-            with in_a_thread(lambda: do(city, self.place(city, server)), city.engine) as ends:
-                assert ends == []
+            with waiting(city, self.place(city, server)) as end:
+                assert not end.done()
                 conn.commit()
-        assert ends == [["cmp2"]]
+        assert end.result() == ["cmp2"]
         assert generation(city, web) == before + 1
 
     def test_members_of_a_group_that_is_no_source_wait_for_nobody(self, city: World) -> None:
