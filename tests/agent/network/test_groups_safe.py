@@ -5,6 +5,7 @@ Rows 16 and 25 of the security table; R237, R252.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -233,7 +234,7 @@ def test_what_others_added_goes(place: Place, command: str) -> None:
 
 
 def test_without_the_kernels_call_bridged_packets_go_nowhere(place: Place) -> None:
-    """bridge-nf-call-iptables at 0 would carry packets round the rules (D14's cut among them)."""
+    """bridge-nf-call-iptables at 0 would carry packets round the rules."""
     switch = "sysctl -qw net.bridge.bridge-nf-call-iptables={}"
     host = f"ip netns exec {place.world.host}"
     sh(f"{host} {switch.format(0)}")
@@ -311,13 +312,27 @@ class TestOrder:
         assert ping(place.world.out, NEIGHBOUR.public_addresses[0])
 
     def test_an_address_of_another_server_comes_without_its_rules(self, place: Place) -> None:
-        """The old one is still here, as after a host that was away; then it goes."""
+        """The old one is still here, as after a host that was away; then it goes.
+
+        Nor are answers the heir's that the old one asked for.
+        """
         place.world.join(TARGET, 1)
+        question, answer = token(), udp(40000, source=53)
+        with inside(
+            place.target.namespace, socket.socket, socket.AF_INET, socket.SOCK_DGRAM
+        ) as end:
+            end.bind((TARGET.fixed_address, 40000))
+            end.sendto(question, (NEIGHBOUR.fixed_address, 53))
+        assert arrived(place.sides.neighbour.wire, [question]) == {question}
         heir = server(7, fixed_address=TARGET.fixed_address, public_addresses=())
         guest = Guest(place.world, heir)
         inside(place.world.host, network.plug, heir)
         guest.configure()
         assert self.heard(place, guest) == set()
+        wire = guest.wire()
+        place.sides.neighbour.next_hop = heir.mac
+        assert passing(place.sides.neighbour, wire, heir.fixed_address, [answer]) == set()
+        wire.close()
         place.world.forsake(TARGET)
         place.world.plug(heir, groups=(6,))
         assert self.heard(place, guest) == {syn(80)}
