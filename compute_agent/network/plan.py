@@ -58,6 +58,8 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
     for other in _holders(seen.firewall, server):
         here |= seen.firewall.of(other)
     remove, add = here - wanted, wanted - seen.firewall.elements
+    own = (tap_of(server.id), server.fixed_address)
+    lost = frozenset(e for e in remove if (e.tap, e.key[-1]) != own)
     links, fresh = _routes(server, seen, nics)
     return Plan(
         remove=remove,
@@ -66,7 +68,7 @@ def to_plug(server: WantedServer, port: int, seen: Observed, nics: Interfaces) -
         links=tuple(links + ([] if seen.tap_plugged else _tap(server.id, nics.bridge))),
         limit=bandwidth.to_limit(server.id, server.rxtx_cap, seen.limits),
         announce=fresh,
-        cut_fixed=_senders(remove) - {server.fixed_address},  # not of who only loses a public one
+        cut_fixed=_senders(lost),  # not of who only loses a public one
         cut_lost=_public(remove),
         cut_gained=frozenset(
             (public, server.fixed_address) for public in _public(add) - _public(remove)

@@ -52,11 +52,12 @@ def merged(seen: Table, wanted: Table) -> Table:
 
     A server's chain stays until :func:`without` takes it away, which is when its guest is gone.
     """
+    others = {at: chain for at, chain in seen.guests.items() if chain not in wanted.chains}
     return _used(
         Table(
             {**seen.chains, **wanted.chains},
             {**seen.sets, **wanted.sets},
-            {**seen.guests, **wanted.guests},
+            {**others, **wanted.guests},
         )
     )
 

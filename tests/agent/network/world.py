@@ -210,6 +210,13 @@ class Host:
         self._guests[server.id] = replace(self._guests[server.id], groups=groups)
         self.protect()
 
+    def forsake(self, server: WantedServer, *groups: int) -> None:
+        """The record of what is wanted names the server no more, nor these groups."""
+        self._guests.pop(server.id, None)
+        for group_id in groups:
+            self._groups.pop(group_id, None)
+        self.protect()
+
     def plugged(self, server: WantedServer) -> bool:
         return self.call(network.plugged, server)
 
