@@ -123,7 +123,10 @@ def remove(
     zone: ZoneOption = None,
     format: FormatOption = Format.table,
 ) -> None:
-    """Take addresses off a network, all that it has of the ranges, when no server holds any."""
+    """Take addresses off a network, all that it has of the ranges, when no server holds any.
+
+    Those that rest after their release go too; if added again, they are free at once.
+    """
     spans = addresses.parsed(range, ranges.covered)
     removed = 0
     with database.transaction() as conn:

@@ -77,7 +77,10 @@ def remove(
     zone: ZoneOption = None,
     format: FormatOption = Format.table,
 ) -> None:
-    """Take addresses off a pool, all that it has of the ranges, when nobody holds any of them."""
+    """Take addresses off a pool, all that it has of the ranges, when nobody holds any of them.
+
+    Those that rest after their release go too; if added again, they are free at once.
+    """
     spans = addresses.parsed(range, ranges.covered)
     removed = 0
     with database.transaction() as conn:

@@ -173,8 +173,8 @@ def exhausted_sentence(exhausted: Mapping[str, Any]) -> str:
     if not total:
         return f"Its zone has no {kind} addresses; see `undercast {noun}`."
     return (
-        f"None of its zone's {total} {kind} addresses was free: {exhausted.get('held')} were held,"
-        f" {exhausted.get('resting')} rested after their release; see `undercast {noun} list`."
+        f"None of its zone's {total} {kind} addresses was free (held: {exhausted.get('held')},"
+        f" resting after their release: {exhausted.get('resting')}); see `undercast {noun} list`."
     )
 
 

@@ -169,8 +169,8 @@ class TestWhy:
         assert answer["exhausted"] == {"kind": "public", "addresses": 1, "held": 0, "resting": 1}
         said = undercast.table("server", "why", server)
         assert (
-            "None of its zone's 1 public addresses was free: 0 were held, 1 rested after their"
-            " release; see `undercast pool list`." in said
+            "None of its zone's 1 public addresses was free (held: 0, resting after their"
+            " release: 1); see `undercast pool list`." in said
         )
 
     def test_no_addresses_at_all(self, undercast: Undercast, world: World, server: int) -> None:
