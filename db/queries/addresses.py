@@ -18,7 +18,7 @@ from db.operations.errors import Fatal
 from db.queries.address_ranges import FIXED, PUBLIC, RESTS, Kind
 
 # Pool by pool: those never used, then the longest released. Each is a walk along the index of free
-# addresses that ends at its first row, whatever the statistics say and however many rows rest.
+# addresses that ends at its first row, however many others are free, rest, or are another zone's.
 _PICK = """
     SELECT a.id FROM (SELECT id FROM {owners} WHERE {among} ORDER BY id) o
     CROSS JOIN LATERAL (
