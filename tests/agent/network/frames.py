@@ -43,7 +43,13 @@ def checksum(data: bytes) -> int:
 
 
 def ipv4_packet(
-    sender: str, target: str, protocol: int, payload: bytes, *, fragment: int = 0
+    sender: str,
+    target: str,
+    protocol: int,
+    payload: bytes,
+    *,
+    fragment: int = 0,
+    identity: int = 1,
 ) -> bytes:
     """``fragment`` holds the header's flags and the fragment's place."""
 
@@ -53,7 +59,7 @@ def ipv4_packet(
             0x45,
             0,
             20 + len(payload),
-            1,
+            identity,
             fragment,
             64,
             protocol,

@@ -11,11 +11,12 @@ import itertools
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Self
 
+from db.wanted import WantedServer
 from tests.agent.network import frames
 from tests.agent.network.world import FLAT_MAC, OUTSIDE, Guest, Wire, World, inside, sh
 
@@ -122,6 +123,26 @@ def sides_of(world: World, guest: Guest, neighbour: Guest) -> Sides:
     )
 
 
+@dataclass(slots=True)
+class Place:
+    """A guest without groups, one that lets all in, and who can send to the closed one."""
+
+    world: World
+    closed: Guest
+    opened: Guest
+    wire: Wire  # of the closed one
+    sides: Sides
+
+
+@contextlib.contextmanager
+def closed_place(world: World, closed: WantedServer, opened: WantedServer) -> Iterator[Place]:
+    neighbour, guest = world.guest(opened), world.guest(closed, groups=())
+    place = Place(world, guest, neighbour, guest.wire(), sides_of(world, guest, neighbour))
+    yield place
+    place.wire.close()
+    place.sides.close()
+
+
 def send_raw(namespace: str, target: str, kind: Kind, mark: bytes) -> None:
     """By the namespace's own IP, as a program of its root would; its own rules may refuse it."""
     with inside(namespace, socket.socket, socket.AF_INET, socket.SOCK_RAW, kind.protocol) as raw:
@@ -148,11 +169,6 @@ def passing(side: Side, wire: Wire, target: str, kinds: Iterable[Kind]) -> set[K
     for mark, kind in marks.items():
         side.send(target, kind, mark)
     return {marks[mark] for mark in arrived(wire, marks)}
-
-
-def answers(wire: Wire, wanted: bytes, seconds: float = 1.0) -> bytes | None:
-    """The first frame that holds these bytes."""
-    return wire.wait(lambda frame: frame if wanted in frame else None, seconds)
 
 
 class Stream:

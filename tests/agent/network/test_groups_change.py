@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from compute_agent import network
 from compute_agent.network.groups import kernel
 from db.wanted_firewall import WantedGroup, WantedRule
 from tests.agent.network.packets import Stream, token
@@ -259,6 +260,30 @@ def test_hundreds_of_changes(place: Place) -> None:
     with listener(place.target.namespace, 100), listener(place.target.namespace, 99):
         assert connects(place.neighbour.namespace, TARGET.fixed_address, 100)
         assert not connects(place.neighbour.namespace, TARGET.fixed_address, 99)
+
+
+def test_changes_while_servers_come_and_go(place: Place) -> None:
+    """Whoever comes last wins nothing: the end is what was wanted, and of the others nothing."""
+    others = [server(number, public=False) for number in range(20, 26)]
+
+    def come_and_go() -> None:
+        for one in others:
+            inside(place.world.host, network.plug, one)
+        for one in others:
+            inside(place.world.host, network.unplug, one.id)
+
+    busy = threading.Thread(target=come_and_go)
+    busy.start()
+    number = 0
+    while busy.is_alive():
+        number += 1
+        place.world.protect(WantedGroup(5, number, RULES[number % 3 :], None))
+        place.world.join(TARGET, *((5,) if number % 2 else ()))
+    busy.join()
+    place.world.protect(ALL)
+    place.world.join(TARGET, 5)
+    assert place.talk("outside", 7001).runs() == set(KINDS)
+    assert place.world.local_ids() == {TARGET.id, NEIGHBOUR.id, BYSTANDER.id}
 
 
 def test_looking_afresh_and_the_same_again_change_nothing(

@@ -15,6 +15,7 @@ from tests.agent.network.packets import (
     GRE,
     ICMP,
     SCTP,
+    UDP,
     Kind,
     Sides,
     arrived,
@@ -351,3 +352,30 @@ def test_a_rule_is_for_its_guests_only(place: Place) -> None:
         )
     assert {marks[mark] for mark in arrived(wire, marks)} == {54}
     wire.close()
+
+
+def test_ports_are_those_of_the_whole_datagram(place: Place) -> None:
+    """Fragments are put together before they are judged; those that overlap are none."""
+    place.allowed(group(5, rule("udp", 53, 53, cidr=ANYWHERE)))
+
+    def comes(identity: int, *pieces: tuple[bytes, int]) -> bool:
+        for number, (piece, at) in enumerate(pieces):
+            more = 0 if number == len(pieces) - 1 else 0x2000
+            packet = frames.ipv4_packet(
+                NEIGHBOUR.fixed_address,
+                TARGET.fixed_address,
+                UDP,
+                piece,
+                fragment=more | at // 8,
+                identity=identity,
+            )
+            place.sides.neighbour.wire.send(
+                frames.ethernet(TARGET.mac, NEIGHBOUR.mac, frames.IPV4, packet)
+            )
+        return arrived(place.wire, [mark]) == {mark}
+
+    mark = token()
+    right, wrong = (frames.udp(5000, port, mark.ljust(40)) for port in (53, 54))
+    assert not comes(1, (wrong[:8], 0), (wrong[8:], 8))
+    assert not comes(2, (right[:24], 0), (wrong[:32], 0), (right[32:], 32))
+    assert comes(3, (right[:8], 0), (right[8:], 8))
