@@ -99,14 +99,14 @@ class Reconciler:
         """One round over all; whether all of it is true now. One failing server stops no other."""
         self.prepare()
         self.hinted.clear()
-        self.groups.apply(afresh=True)
+        whole = self._protect(afresh=True)
         with self.engine.begin() as conn:
             active = progress.active_on_host(conn, self.host)
             wanted = progress.on_host(conn, self.host)
         if host_restarted and not self.lost_known:
             self.lost, self.lost_known = active, True
         self.lost &= active
-        powers, whole = self.driver.power_states(), True
+        powers = self.driver.power_states()
         for server in wanted:
             if self.hinted.is_set():
                 self.catch_up()
@@ -122,7 +122,7 @@ class Reconciler:
     def catch_up(self) -> None:
         """What changed is in force: the groups, then servers of another generation or power."""
         self.hinted.clear()
-        self.groups.apply()
+        self._protect()
         with self.engine.begin() as conn:
             wanted = progress.on_host(conn, self.host)
         powers = self.driver.power_states()
@@ -131,6 +131,15 @@ class Reconciler:
             known = self.driver.plugged_generation(server.id)
             if known != server.generation or power != server.power_state:
                 self._guarded(server.id, partial(self._keep, server.id, power))
+
+    def _protect(self, *, afresh: bool = False) -> bool:
+        """The groups are in force; whether it was done. Servers do not wait for it to succeed."""
+        try:
+            self.groups.apply(afresh=afresh)
+        except StepError as error:
+            _logger.error("security groups not in force", error=str(error))
+            return False
+        return True
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
         """Act on a server unless an operation does; whether it was done."""
