@@ -35,8 +35,7 @@ from db.settings import settings
 from scheduler.nudge import nudge
 from scheduler.worker import Worker
 
-# Seconds between two rounds, in which hints to look are gathered: more where a round takes longer.
-LEAST_SETTLE, MOST_SETTLE, SETTLE_PER_ROUND = 0.05, 0.3, 3.0
+SETTLE = 0.2  # seconds between two rounds, in which changes of guests are gathered
 
 _logger = log.logger(__name__)
 
@@ -96,20 +95,34 @@ def register_all(hosts: Sequence[Host]) -> None:
 
 
 def keep_reconciling(host: Host) -> None:
-    """All of it now and periodically; what changed when somebody says so, and between times."""
-    config, due = settings(), 0.0
+    """All guests now and periodically; those that changed when they do."""
+    due = 0.0
     while True:
-        begun = time.monotonic()
-        everything = begun >= due
+        everything = time.monotonic() >= due
         try:
-            (host.reconcile if everything else host.catch_up)()
+            (host.reconcile if everything else host.notice)()
         except Exception as error:
             _logger.warning("reconcile failed", host=host.name, error=str(error))
         if everything:
-            due = time.monotonic() + config.reconcile_seconds
-        took = 0.0 if everything else time.monotonic() - begun
-        time.sleep(min(max(LEAST_SETTLE, SETTLE_PER_ROUND * took), MOST_SETTLE))
-        host.wait_for_look(min(config.sweep_seconds, max(due - time.monotonic(), 0)))
+            due = time.monotonic() + settings().reconcile_seconds
+        time.sleep(SETTLE)
+        host.wait_for_change(max(due - time.monotonic(), 0))
+
+
+def keep_alone(hosts: Sequence[Host]) -> None:
+    """While the database does not answer, hosts keep their networks by what they know."""
+    while True:
+        time.sleep(1.0)
+        for host in hosts:
+            try:
+                host.network.restore_when_alone()
+            except Exception as error:
+                _logger.warning("network not restored", host=host.name, error=str(error))
+
+
+def start(name: str, target: Callable[..., None], *args: object) -> None:
+    """A thread that ends with the process."""
+    threading.Thread(target=target, args=args, name=name, daemon=True).start()
 
 
 def main() -> None:
@@ -121,6 +134,9 @@ def main() -> None:
     drivers: dict[str, Driver] = {host.target: host.driver for host in hosts}
     groups = {host.target: host.groups for host in hosts}
     interface.serve(partial(console_of, list(drivers.values())))
+    for host in hosts:  # the network first, since it needs no hypervisor
+        start("network", host.network.keep)
+    start("alone", keep_alone, hosts)
     register_all(hosts)
     runner = Runner(
         engine(),
@@ -141,13 +157,11 @@ def main() -> None:
 
     beat()
     for host in hosts:
-        threading.Thread(
-            target=keep_reconciling, args=(host,), name="reconcile", daemon=True
-        ).start()
+        start("reconcile", keep_reconciling, host)
 
     def look() -> None:
         for host in hosts:
-            host.look()
+            host.network.look()
 
     chores = [("heartbeat", settings().heartbeat_seconds, beat)]
     Worker(runner, queues=list(drivers), chores=chores, look=look).run()

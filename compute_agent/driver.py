@@ -45,8 +45,11 @@ class HostResources:
 class Driver(Protocol):
     """One host's hands."""
 
-    def prepare_host(self, network: WantedNetwork | None) -> None:
-        """Bridge, base rules, hypervisor connection; everything that is not a server's."""
+    def prepare_network(self, network: WantedNetwork | None) -> None:
+        """Bridge, base rules, DHCP; what of the network is not a server's."""
+
+    def prepare_host(self) -> None:
+        """The hypervisor answers, and the image cache fits."""
 
     def restore(self) -> None:
         """What the host knows of its servers' network is in force, while the database is away."""
@@ -65,6 +68,9 @@ class Driver(Protocol):
 
     def plug(self, server: WantedServer) -> None:
         """Tap, anti-spoofing, DHCP, NAT, metadata."""
+
+    def keep_plugged(self, server: WantedServer) -> None:
+        """As :meth:`plug`, without waiting for the metadata service."""
 
     def unplug(self, server_id: int) -> None:
         """Inverse of :meth:`plug`."""
@@ -113,3 +119,6 @@ class Driver(Protocol):
 
     def on_change(self, look: Callable[[], None]) -> None:
         """Call ``look`` whenever a guest's power state changed by itself."""
+
+    def on_loss(self, look: Callable[[], None]) -> None:
+        """Call ``look`` whenever somebody took rules of the firewall away."""

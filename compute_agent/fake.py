@@ -29,7 +29,10 @@ class FakeDriver:
         self._domains: dict[int, PowerState] = {}
         self._snapshots: dict[int, bytes] = {}  # by server
 
-    def prepare_host(self, network: WantedNetwork | None) -> None:
+    def prepare_network(self, network: WantedNetwork | None) -> None:
+        """Nothing to prepare."""
+
+    def prepare_host(self) -> None:
         """Nothing to prepare."""
 
     def restore(self) -> None:
@@ -52,6 +55,10 @@ class FakeDriver:
         """Remember the tap."""
         with self._lock:
             self._plugged[server.id] = server.generation
+
+    def keep_plugged(self, server: WantedServer) -> None:
+        """Remember the tap."""
+        self.plug(server)
 
     def unplug(self, server_id: int) -> None:
         """Forget the tap."""
@@ -140,3 +147,6 @@ class FakeDriver:
 
     def on_change(self, look: Callable[[], None]) -> None:
         """Nothing changes by itself here."""
+
+    def on_loss(self, look: Callable[[], None]) -> None:
+        """Nothing is lost here."""

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from compute_agent.driver import Driver
 from compute_agent.groups import Groups
+from compute_agent.keeper import NetworkKeeper
 from compute_agent.reconcile import Reconciler
 from db import log
 from db.operations.queue import host_target
@@ -45,15 +46,16 @@ class Host:
         self._known_boot: str | None = None
         zone = settings().host_zone
         self.groups = Groups(engine, name, driver)
-        self._look = threading.Event()
-        self._reconciler = Reconciler(
-            engine, name, zone, driver, locks, self.groups, hinted=self._look
-        )
-        driver.on_change(self.look)
+        self.network = NetworkKeeper(engine, name, zone, driver, locks, self.groups)
+        self._reconciler = Reconciler(engine, name, driver, locks)
+        self._changed = threading.Event()  # a guest, by itself
+        driver.on_change(self._changed.set)
+        driver.on_loss(self.network.lose)
 
     def register(self) -> None:
         """Prepare the host, then say what it has and that no former agent holds its work."""
-        self._reconciler.prepare()
+        self.network.prepare()
+        self.driver.prepare_host()
         config, found = settings(), self.driver.resources()
         facts = {
             "name": self.name,
@@ -95,19 +97,17 @@ class Host:
         """
         return self._known_boot or ""
 
-    def look(self) -> None:
-        """Reconcile soon."""
-        self._look.set()
-
-    def catch_up(self) -> None:
-        """What changed is in force now."""
-        self._reconciler.catch_up()
+    def notice(self) -> None:
+        """Guests that changed by themselves are dealt with now."""
+        self._changed.clear()
+        self._reconciler.notice()
 
     def reconcile(self) -> None:
         """One round now; the first after a restart of the host starts its guests again."""
+        self._changed.clear()
         if self._reconciler.run(host_restarted=self._restarted):
             self._known_boot = self._boot
 
-    def wait_for_look(self, seconds: float) -> None:
-        """Return when somebody asked to look, at the latest after ``seconds``."""
-        self._look.wait(seconds)
+    def wait_for_change(self, seconds: float) -> bool:
+        """Return when a guest changed, at the latest after ``seconds``; whether one did."""
+        return self._changed.wait(seconds)

@@ -30,10 +30,13 @@ class LibvirtDriver:
         self._domains = Domains(self._connection, self._cache)
         disks.empty_trash()
 
-    def prepare_host(self, wanted: WantedNetwork | None) -> None:
-        """Bridge and base rules when the zone has a network; libvirtd answers; the cache fits."""
+    def prepare_network(self, wanted: WantedNetwork | None) -> None:
+        """Bridge and base rules when the zone has a network."""
         if wanted is not None:
             network.prepare_host(wanted)
+
+    def prepare_host(self) -> None:
+        """The hypervisor answers; the cache fits."""
         self._domains.known_ids()
         self._cache.room.tidy()
 
@@ -57,6 +60,10 @@ class LibvirtDriver:
     def plug(self, server: WantedServer) -> None:
         """Tap, anti-spoofing, DHCP, NAT, metadata."""
         network.plug(server)
+
+    def keep_plugged(self, server: WantedServer) -> None:
+        """As :meth:`plug`, without waiting for the metadata service."""
+        network.keep_plugged(server)
 
     def unplug(self, server_id: int) -> None:
         """Inverse of :meth:`plug`."""
@@ -122,3 +129,7 @@ class LibvirtDriver:
     def on_change(self, look: Callable[[], None]) -> None:
         """Call ``look`` after every lifecycle event of a domain."""
         self._connection.on_change(look)
+
+    def on_loss(self, look: Callable[[], None]) -> None:
+        """Call ``look`` after a table of the firewall was deleted."""
+        network.on_loss(look)

@@ -1,14 +1,11 @@
 """Makes a host equal to what the database wants, without arguments.
 
-Runs at start and periodically, and for what changed when a guest changed by itself and on ``look``;
-calls the same step functions that operations call. Rules:
+Runs at start and periodically, and when a guest changed by itself; calls the same step functions
+that operations call. The network is kept by :mod:`compute_agent.keeper`, which does not wait for
+this. Rules:
 
-- What changed comes first: :meth:`Reconciler.catch_up` brings the host's security groups into
-  force, then the servers whose record or power is another one. A hint to look asks for that alone,
-  and a round over all servers stops for it.
-- While the database is away, what the host itself knows of its network is kept in force.
 - A server in the hands of an operation is left alone; each server is read again under its lock.
-  Nobody is waited for. While an image is made of a server, its network is kept up to date.
+  Nobody is waited for.
 - What belongs to a server that the database says is deleted, or that is on another host, goes.
 - A server in ERROR keeps what it has on its host, as far as it is still its own.
 - What belongs to a server **without any row stays and is reported**: a restored backup must not
@@ -21,23 +18,19 @@ calls the same step functions that operations call. Rules:
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from compute_agent.create import clear
 from compute_agent.driver import Driver, PowerState
-from compute_agent.groups import Groups
 from db import log
-from db.operations import faults
 from db.operations.errors import StepError
 from db.operations.runner import Locks, part_of
-from db.queries import agents, progress
+from db.queries import progress
 from db.wanted import WantedServer
 from scheduler.nudge import look_at
 
@@ -73,43 +66,23 @@ class Reconciler:
 
     engine: Engine
     host: str
-    zone: str
     driver: Driver
     locks: Locks
-    groups: Groups
-    hinted: threading.Event = field(default_factory=threading.Event)  # somebody asked to look
     restarts: Restarts = field(default_factory=Restarts)
     lost: set[int] = field(default_factory=set)  # whose guests a restart of the host ended
     lost_known: bool = False
 
-    def prepare(self) -> None:
-        """What is the host's own: bridge, base rules, connection.
-
-        While the database is away, also what the host knows of its servers' network.
-        """
-        try:
-            with self.engine.begin() as conn:
-                network = agents.network_of_zone(conn, self.zone)
-        except (OperationalError, InterfaceError):
-            self.driver.restore()
-            raise
-        self.driver.prepare_host(network)
-
     def run(self, *, host_restarted: bool = False) -> bool:
         """One round over all; whether all of it is true now. One failing server stops no other."""
-        self.prepare()
-        self.hinted.clear()
-        whole = self._protect(afresh=True)
+        self.driver.prepare_host()
         with self.engine.begin() as conn:
             active = progress.active_on_host(conn, self.host)
-            wanted = progress.on_host(conn, self.host)
+        wanted = self._wanted()
         if host_restarted and not self.lost_known:
             self.lost, self.lost_known = active, True
         self.lost &= active
-        powers = self.driver.power_states()
+        powers, whole = self.driver.power_states(), True
         for server in wanted:
-            if self.hinted.is_set():
-                self.catch_up()
             power = powers.get(server.id, PowerState.SHUTOFF)
             whole &= self._guarded(server.id, partial(self._keep, server.id, power))
         strangers = sorted(self.driver.local_servers() - {server.id for server in wanted})
@@ -119,27 +92,18 @@ class Reconciler:
             whole &= self._guarded(server_id, partial(self._tidy, server_id))
         return whole and not self.lost
 
-    def catch_up(self) -> None:
-        """What changed is in force: the groups, then servers of another generation or power."""
-        self.hinted.clear()
-        self._protect()
-        with self.engine.begin() as conn:
-            wanted = progress.on_host(conn, self.host)
-        powers = self.driver.power_states()
+    def notice(self) -> None:
+        """Guests whose power is another one than the database knows."""
+        wanted, powers = self._wanted(), self.driver.power_states()
         for server in wanted:
             power = powers.get(server.id, PowerState.SHUTOFF)
-            known = self.driver.plugged_generation(server.id)
-            if known != server.generation or power != server.power_state:
+            if power != server.power_state:
                 self._guarded(server.id, partial(self._keep, server.id, power))
 
-    def _protect(self, *, afresh: bool = False) -> bool:
-        """The groups are in force; whether it was done. Servers do not wait for it to succeed."""
-        try:
-            self.groups.apply(afresh=afresh)
-        except StepError as error:
-            _logger.error("security groups not in force", error=str(error))
-            return False
-        return True
+    def _wanted(self) -> list[progress.OnHost]:
+        with self.engine.begin() as conn:
+            found = progress.on_host(conn, self.host)
+        return [server for server in found if server.vm_state != "ERROR"]
 
     def _guarded(self, server_id: int, act: Callable[[], None]) -> bool:
         """Act on a server unless an operation does; whether it was done."""
@@ -163,15 +127,12 @@ class Reconciler:
                 self.driver.discard_snapshots(server_id)
 
     def _keep(self, server_id: int, seen: PowerState) -> None:
-        """A server that belongs here: network whole, power as it should be."""
+        """A server that belongs here: its guest's power is as it should be."""
         with self.engine.begin() as conn:
             fate = progress.fates(conn, self.host, [server_id]).get(server_id)
             server = progress.wanted(conn, server_id)
         if fate is None or fate.busy or fate.deleted or not fate.here or server is None:
             return
-        faults.stop_here("look", "server", "before")
-        self.driver.plug(server)
-        faults.stop_here("look", "server", "after")
         if fate.copying:
             return
         power = seen
@@ -194,6 +155,7 @@ class Reconciler:
 
     def _start_again(self, server: WantedServer, was: PowerState) -> None:
         self.restarts.note(server.id)
+        self.driver.plug(server)
         self.driver.build_disks(server)
         self.driver.spawn(server)
         self.lost.discard(server.id)
@@ -221,8 +183,3 @@ class Reconciler:
         elif not fate.here and not fate.busy and not fate.copying:
             _logger.warning("clearing a server of another host", server=server_id)
             clear(self.driver, server_id)
-        elif fate.here and not fate.busy:  # in ERROR: an address that it lost is another's by now
-            with self.engine.begin() as conn:
-                server = progress.wanted(conn, server_id)
-            if server is not None:
-                self.driver.plug(server)

@@ -53,13 +53,19 @@ def plug(server: WantedServer) -> None:
     Raises Retry while the metadata service does not answer for the server, HostFault when the
     kernel refuses, Fatal when the record holds values that are unfit.
     """
+    keep_plugged(server)
+    _await_metadata(server)
+
+
+def keep_plugged(server: WantedServer) -> None:
+    """As :func:`plug`, whether the metadata service answers or not."""
     _plug(server)
     with lock:
         remind(interfaces().public, server.public_addresses)
 
 
 def _plug(server: WantedServer) -> None:
-    """As :func:`plug`, for a record that may be out of date."""
+    """As :func:`keep_plugged`, for a record that may be out of date."""
     _check(server)
     with lock:
         nics = interfaces()
@@ -72,7 +78,6 @@ def _plug(server: WantedServer) -> None:
         groups.yield_address(server.fixed_address, server.id)
         _apply(to_plug(server, port, seen, nics), server.id)
         dhcp.offer(server)
-    _await_metadata(server.network.gateway, port)
 
 
 def plugged(server: WantedServer) -> bool:
@@ -213,8 +218,12 @@ def _make_tap(tap: str) -> None:
     disable_ipv6(tap)  # or the host would greet the guest with router solicitations
 
 
-def _await_metadata(gateway: str, port: int) -> None:
+def _await_metadata(server: WantedServer) -> None:
     """Return as soon as the metadata service listens for the server."""
+    record = serverdir.read(server.id)
+    if record is None:
+        raise Retry(f"the record of server {server.id} is gone")
+    gateway, port = server.network.gateway, record.metadata_port
     deadline = time.monotonic() + METADATA_WAIT_SECONDS
     while True:
         try:

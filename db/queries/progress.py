@@ -94,9 +94,10 @@ _WANTED = f"""
 """
 WANTED_ONE = text(f"{_WANTED} WHERE s.id = :id")
 _ON_HOST = text("""
-    SELECT s.id, s.generation, s.power_state FROM servers s JOIN hosts h ON h.id = s.host_id
+    SELECT s.id, s.generation, s.power_state, s.vm_state
+    FROM servers s JOIN hosts h ON h.id = s.host_id
     JOIN fixed_addresses f ON f.server_id = s.id
-    WHERE h.name = :host AND s.deleted_at IS NULL AND s.vm_state <> 'ERROR'
+    WHERE h.name = :host AND s.deleted_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.subject_kind = 'server'
                       AND o.subject_id = s.id AND o.finished_at IS NULL AND o.kind <> 'snapshot')
     ORDER BY s.id""")
@@ -160,12 +161,13 @@ class OnHost:
     id: int
     generation: int
     power_state: str | None  # as the host said last
+    vm_state: str
 
 
 def on_host(conn: Connection, host_name: str) -> list[OnHost]:
     """Servers that the host must have as they are, without those in the hands of an operation.
 
-    A snapshot leaves all but the disk as it is.
+    A snapshot leaves all but the disk as it is. Of a server in ERROR the host may have nothing.
     """
     return [OnHost(*row) for row in conn.execute(_ON_HOST, {"host": host_name})]
 

@@ -58,9 +58,16 @@ def _state(host: HostStatus) -> str:
     return state if host.enabled else f"{state}, disabled"
 
 
+def _is_in_force(host: HostStatus) -> bool:
+    """What a silent host said last is no proof: its rules may be gone with its power."""
+    return host.in_force and not _is_silent(host)
+
+
 def _in_force(host: HostStatus) -> str:
-    if host.in_force:
+    if _is_in_force(host):
         return "yes"
+    if host.in_force:
+        return "unknown"
     return f"no: {host.error}" if host.error else "no"
 
 
@@ -160,12 +167,12 @@ def status(
             hosts = group_state.status(conn, found.id)
     _show_status(found, hosts, format)
     if wait is not None and not _everywhere(hosts):
-        late = "; ".join(_why(host) for host in hosts if not host.in_force)
+        late = "; ".join(_why(host) for host in hosts if not _is_in_force(host))
         raise Refused(f"After {wait:g} s the group is not in force on {late}.")
 
 
 def _everywhere(hosts: Sequence[HostStatus]) -> bool:
-    return all(host.in_force for host in hosts)
+    return all(_is_in_force(host) for host in hosts)
 
 
 def _show_status(group: GroupSummary, hosts: Sequence[HostStatus], format: Format) -> None:
@@ -174,11 +181,14 @@ def _show_status(group: GroupSummary, hosts: Sequence[HostStatus], format: Forma
             "id": group.id, "name": group.name, "tenant_id": group.tenant_id,
             "tenant": group.tenant, "zone": group.zone, "generation": group.generation,
             "in_force": _everywhere(hosts),
-            "hosts": [{**asdict(host), "alive": not _is_silent(host)} for host in hosts],
+            "hosts": [
+                {**asdict(host), "in_force": _is_in_force(host), "alive": not _is_silent(host)}
+                for host in hosts
+            ],
         }  # fmt: skip
         show_one(record, {}, format)
         return
-    in_force = sum(host.in_force for host in hosts)
+    in_force = sum(map(_is_in_force, hosts))
     sums = f"in force on {in_force} of {len(hosts)} hosts" if hosts else "it concerns no host now"
     say(f"Group {group.id} {group.name} of {group.tenant}: generation {group.generation}, {sums}\n")
     show_list(hosts, _HOSTS, format)
@@ -189,7 +199,7 @@ def _why(host: HostStatus) -> str:
     if host.applied is None:
         reason = "has said nothing of it"
     elif host.applied >= host.wanted:
-        reason = host.error or ""
+        reason = host.error or "and what it has now is not known"
     return f"{host.host} ({_state(host)}, {reason})"
 
 

@@ -21,8 +21,9 @@ from compute_agent.driver import PowerState, Still
 from compute_agent.fake import FakeDriver
 from compute_agent.groups import Groups
 from compute_agent.guest_files import Injected
+from compute_agent.keeper import ALONE, NetworkKeeper
 from compute_agent.reconcile import Reconciler
-from db.operations.errors import HostFault
+from db.operations.errors import HostFault, Retry
 from db.operations.runner import Runner
 from db.queries import image_changes, operations, server_changes, sweep
 from db.queries.image_changes import StoredBytes
@@ -121,8 +122,12 @@ class Agent:
         )  # fmt: skip
 
     def reconciler(self) -> Reconciler:
-        """That of the host."""
-        return Reconciler(
+        """That of the host's guests."""
+        return Reconciler(self.world.engine, "cmp1", self.host, self.runner.locks)
+
+    def keeper(self) -> NetworkKeeper:
+        """That of the host's network."""
+        return NetworkKeeper(
             self.world.engine, "cmp1", ZONE, self.host, self.runner.locks, self.groups
         )
 
@@ -364,6 +369,7 @@ class TestReconcile:
         agent.runner.poll()
         assert copying.wait(30)
         agent.host.copies.add(server_id)
+        assert agent.keeper().round()
         assert self.reconciler(agent).run()
         assert agent.host.local_servers() == {server_id}  # plugged, and no domain is there
         assert agent.host.done == ["plug"]
@@ -385,6 +391,7 @@ class TestReconcile:
         agent.host.plug_id(server_id)
         agent.runner.poll()
         assert off.wait(30)
+        assert agent.keeper().round()
         assert not self.reconciler(agent).run()
         assert other in agent.host.local_servers()
         go_on.set()
@@ -398,11 +405,55 @@ class TestReconcile:
         with world.engine.begin() as conn:
             conn.execute(text("UPDATE servers SET vm_state = 'ERROR', generation = 7"))
         agent.host.plug_id(here)
+        assert agent.keeper().round()
         assert self.reconciler(agent).run()
         assert agent.host.plugged_generation(here) == 7
         assert agent.host.plugged_generation(nowhere) is None
         assert agent.host.power_states() == {}
         assert state(world, here) == ("ERROR", None)
+
+    def test_the_network_waits_for_no_hypervisor(self, world: World, agent: Agent) -> None:
+        """R253: what a client takes away goes also while the hypervisor is dead."""
+
+        def dead() -> dict[int, PowerState]:
+            raise Retry("libvirtd does not answer")
+
+        server_id = active(world)
+        agent.host.power_states = dead  # type: ignore[method-assign]
+        agent.host.prepare_host = dead  # type: ignore[method-assign,assignment]
+        keeper = agent.keeper()
+        assert keeper.round()
+        assert agent.host.plugged_generation(server_id) == 1
+        with world.engine.begin() as conn:
+            conn.execute(text("UPDATE servers SET generation = 2"))
+        keeper.catch_up()
+        assert agent.host.plugged_generation(server_id) == 2
+        with pytest.raises(Retry):
+            self.reconciler(agent).run()
+
+    def test_alone_the_host_keeps_what_it_knows(
+        self, world: World, agent: Agent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A database that hangs raises nothing; only the time tells."""
+        restored: list[int] = []
+        agent.host.restore = lambda: restored.append(1)  # type: ignore[method-assign]
+        active(world)
+        keeper = agent.keeper()
+        assert keeper.round()
+        keeper.restore_when_alone()
+        assert not restored
+        now = time.monotonic() + ALONE
+        monkeypatch.setattr("compute_agent.keeper.time.monotonic", lambda: now)
+        keeper.restore_when_alone()
+        keeper.restore_when_alone()
+        assert len(restored) == 1
+        keeper.lose()
+        keeper.restore_when_alone()
+        assert len(restored) == 2
+        keeper.catch_up()
+        keeper.lose()
+        keeper.restore_when_alone()
+        assert len(restored) == 2
 
     def test_a_copy_that_nobody_wants_any_more_goes(self, world: World, agent: Agent) -> None:
         """As when the sweeper ended a snapshot while its host was silent."""
