@@ -85,8 +85,13 @@ class NetworkKeeper:
         self.driver.prepare_network(network)
 
     def round(self) -> bool:
-        """All of it is in force; whether it is. One failing server stops no other."""
-        self._lost.clear()
+        """All of it is in force; whether it is. One failing server stops no other.
+
+        What was taken away is there again before the database is asked, as it was.
+        """
+        if self._lost.is_set():
+            self._lost.clear()
+            self.driver.restore()
         self.prepare()
         self._hinted.clear()
         whole = self._protect(afresh=True)

@@ -27,6 +27,12 @@ _IN_NETWORK = text("""
     WHERE CAST(host(network(n.cidr)) AS inet) <= CAST(:last AS inet)
       AND CAST(host(broadcast(n.cidr)) AS inet) >= CAST(:first AS inet) ORDER BY n.id LIMIT 1
 """)
+_OF_HOST = text(r"""
+    SELECT name, management_address AS address FROM hosts
+    WHERE management_address ~ '^\d+(\.\d+){3}$'
+      AND CAST(management_address AS inet) BETWEEN CAST(:first AS inet) AND CAST(:last AS inet)
+    ORDER BY id LIMIT 1
+""")
 _COLUMNS = f"""
     SELECT o.id, o.name, z.name AS zone, c.addresses, c.free, c.resting,
            (SELECT count(*) FROM public_addresses WHERE pool_id = o.id AND automatic) AS automatic,
@@ -51,7 +57,7 @@ _FLOATING = text("""
 
 
 class Overlaps(Exception):  # noqa: N818
-    """Addresses are another pool's, or a network's; the message says whose. Roll back."""
+    """Addresses are another pool's, a network's or a host's; the message says whose. Roll back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,9 @@ def add(conn: Connection, pool_id: int, addresses: Range) -> int:
         raise Overlaps(
             f"{addresses} overlaps {network.cidr}, the network {network.network} of {network.zone}"
         )
+    host = conn.execute(_OF_HOST, values).first()
+    if host is not None:
+        raise Overlaps(f"{addresses} holds {host.address}, the host {host.name}'s own address")
     other = conn.execute(_ELSEWHERE, values).first()
     if other is not None:
         raise Overlaps(

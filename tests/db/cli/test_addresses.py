@@ -8,7 +8,7 @@ from sqlalchemy import text
 from db.queries import addresses, floating_ips, server_changes
 from tests.db.cli.conftest import Undercast
 from tests.db.test_claims import servers
-from tests.db.world import OTHER_ZONE, ZONE, World, add_addresses
+from tests.db.world import OTHER_ZONE, ZONE, World, add_addresses, add_host
 
 NETWORK = ("network", "create", "private", "--cidr", "10.0.0.0/16", "--gateway", "10.0.0.1")
 POOL = ("pool", "create", "public", "--range", "15.185.16.0/20")
@@ -171,6 +171,14 @@ class TestPool:
         assert f"overlaps 10.0.0.0/16, the network private of {ZONE}" in said
         undercast.refused(2, "pool", "add", "public", *good, "--range", "junk")
         assert undercast.json("pool", "list") == [made]
+
+    def test_a_hosts_own_address_is_no_guests(self, undercast: Undercast, world: World) -> None:
+        with world.engine.begin() as conn:
+            add_host(conn, "cmp1")
+        around = "192.168.50.10-192.168.50.12"
+        said = undercast.refused(1, "pool", "create", "p", "--range", around)
+        assert f"{around} holds 192.168.50.11, the host cmp1's own address" in said
+        assert undercast.json("pool", "list") == []
 
     def test_pools_of_two_zones(self, undercast: Undercast) -> None:
         undercast.json("zone", "create", OTHER_ZONE, "--compute-url", "https://az-2.example.com")
