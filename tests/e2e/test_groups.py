@@ -11,12 +11,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
 
 from tests.agent.network import world
-from tests.e2e.test_servers import addresses, host_of, inside, ssh
+from tests.e2e.test_servers import addresses, host_of, inside, ssh, ssh_to
 from tests.lab import Client, Lab, eventually
 
 PORTS = (443, 5000, 8080)
@@ -44,12 +45,12 @@ class Guest:
     def public(self) -> str:
         return addresses(self.server)[1]
 
-    @property
+    @cached_property
     def host(self) -> str:
         return host_of(self.lab, self.server)
 
     def sh(self, command: str) -> str:
-        return ssh(self.lab, self.server, command)
+        return ssh_to(self.lab, self.host, self.fixed, command)
 
     def reaches(self, address: str, port: int) -> bool:
         """Whether the guest can connect to a port that echoes."""
