@@ -99,14 +99,12 @@ def echo(lab: Lab, server: dict[str, Any]) -> None:
         ssh(lab, server, f"(busybox nc -ll -p {port} -e cat </dev/null >/dev/null 2>&1 &)")
 
 
-@pytest.fixture(scope="module")
-def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
-    """One guest on each host, both members of the group default only."""
-    client.create("e2e-groups", min_count=2, max_count=2, key_name=keypair)
+def pair(lab: Lab, client: Client, keypair: str, name: str) -> tuple[Guest, Guest]:
+    """Two guests of one call, one on each host, which echo."""
+    client.create(name, min_count=2, max_count=2, key_name=keypair)
     listed = client.http.get("/servers").json()["servers"]
-    ids = sorted(server["id"] for server in listed if server["name"] == "e2e-groups")
     found = []
-    for server_id in ids:
+    for server_id in sorted(server["id"] for server in listed if server["name"] == name):
         server = client.settled(server_id)
         assert server is not None
         inside(lab, server)
@@ -114,7 +112,13 @@ def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Gues
         found.append(Guest(lab, client, server))
     one, other = found
     assert one.host != other.host
-    yield one, other
+    return one, other
+
+
+@pytest.fixture(scope="module")
+def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
+    """One guest on each host, both members of the group default only."""
+    yield pair(lab, client, keypair, "e2e-groups")
     client.delete_all()
 
 

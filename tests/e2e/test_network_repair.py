@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests import ledger
-from tests.e2e.test_groups import Guest, Stream, allow, echo, from_outside
+from tests.e2e.test_groups import Guest, Stream, allow, echo, from_outside, pair
 from tests.e2e.test_servers import addresses, answers, inside, ssh_to
 from tests.lab import Client, Lab, eventually
 
@@ -37,18 +37,7 @@ DAMAGE = {
 @pytest.fixture(scope="module")
 def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
     """One guest on each host."""
-    client.create("e2e-repair", min_count=2, max_count=2, key_name=keypair)
-    listed = client.http.get("/servers").json()["servers"]
-    ids = sorted(server["id"] for server in listed if server["name"] == "e2e-repair")
-    found = []
-    for server_id in ids:
-        server = client.settled(server_id)
-        assert server is not None
-        inside(lab, server)
-        echo(lab, server)
-        found.append(Guest(lab, client, server))
-    one, other = found
-    yield one, other
+    yield pair(lab, client, keypair, "e2e-repair")
     client.delete_all()
     ledger.balance(lab)
 

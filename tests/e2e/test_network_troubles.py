@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_groups import Guest, Stream, allow, echo, forbid, from_outside
+from tests.e2e.test_groups import Guest, Stream, allow, forbid, from_outside, pair
 from tests.e2e.test_network_repair import PERIOD, whole
-from tests.e2e.test_servers import inside
 from tests.lab import Client, Lab, eventually
 
 SOON = 10.0  # seconds; it takes less than one on a machine that has nothing else to do
@@ -21,17 +20,7 @@ SOON = 10.0  # seconds; it takes less than one on a machine that has nothing els
 @pytest.fixture(scope="module")
 def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
     """One guest on each host."""
-    client.create("e2e-trouble", min_count=2, max_count=2, key_name=keypair)
-    listed = client.http.get("/servers").json()["servers"]
-    found = []
-    for server_id in sorted(server["id"] for server in listed):
-        server = client.settled(server_id)
-        assert server is not None
-        inside(lab, server)
-        echo(lab, server)
-        found.append(Guest(lab, client, server))
-    one, other = found
-    yield one, other
+    yield pair(lab, client, keypair, "e2e-trouble")
     client.delete_all()
 
 

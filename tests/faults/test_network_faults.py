@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests import ledger
-from tests.e2e.test_groups import Guest, Stream, allow, echo, forbid, from_outside
+from tests.e2e.test_groups import Guest, Stream, allow, echo, forbid, from_outside, pair
 from tests.e2e.test_servers import BOOT, inside, ssh_to
 from tests.faults.test_matrix import Injected
 from tests.lab import Client, Lab, eventually
@@ -179,17 +179,7 @@ CASES: list[tuple[Change, str]] = [
 @pytest.fixture(scope="module")
 def guests(lab: Lab, client: Client, keypair: str) -> Iterator[tuple[Guest, Guest]]:
     """One guest on each host."""
-    client.create("fault-pair", min_count=2, max_count=2, key_name=keypair)
-    listed = client.http.get("/servers").json()["servers"]
-    found = []
-    for server_id in sorted(server["id"] for server in listed):
-        server = client.settled(server_id)
-        assert server is not None
-        inside(lab, server)
-        echo(lab, server)
-        found.append(Guest(lab, client, server))
-    one, other = found
-    yield one, other
+    yield pair(lab, client, keypair, "fault-pair")
     client.delete_all()
     ledger.balance(lab)
 
