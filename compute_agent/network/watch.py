@@ -5,6 +5,7 @@ The kernel tells whoever listens. Nothing of ours ever deletes a table that is i
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
@@ -44,8 +45,10 @@ def deletions() -> Iterator[None]:
         while True:
             try:
                 data = listener.recv(1 << 16)
-            except OSError:  # more was said than we could hear
-                yield
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                yield  # more was said than we could hear
                 continue
             if any(kind == _DELETED_TABLE for kind in _kinds(data)):
                 yield
