@@ -28,6 +28,7 @@ from db.queries.progress import OnHost
 from db.settings import settings
 
 ALONE = 15.0  # seconds without an answer of the database
+REST = 1.0  # seconds without a try after one that failed
 # Seconds between two rounds, in which hints to look are gathered: more where a round takes longer.
 LEAST_SETTLE, MOST_SETTLE, SETTLE_PER_ROUND = 0.05, 0.3, 3.0
 
@@ -68,6 +69,7 @@ class NetworkKeeper:
                 (self.round if everything else self.catch_up)()
             except Exception as error:
                 _logger.warning("network not compared", host=self.host, error=str(error))
+                time.sleep(REST)
             if everything:
                 due = time.monotonic() + settings().reconcile_seconds
             took = 0.0 if everything else time.monotonic() - begun
@@ -76,12 +78,8 @@ class NetworkKeeper:
 
     def prepare(self) -> None:
         """What is the host's own: bridge, base rules, DHCP."""
-        try:
-            with self.engine.begin() as conn:
-                network = agents.network_of_zone(conn, self.zone)
-        except (OperationalError, InterfaceError):
-            self.driver.restore()
-            raise
+        with self.engine.begin() as conn:
+            network = agents.network_of_zone(conn, self.zone)
         self.driver.prepare_network(network)
 
     def round(self) -> bool:
@@ -90,9 +88,13 @@ class NetworkKeeper:
         What was taken away is there again before the database is asked, as it was.
         """
         if self._lost.is_set():
-            self._lost.clear()
             self.driver.restore()
-        self.prepare()
+            self._lost.clear()  # not before: what fails is tried again
+        try:
+            self.prepare()
+        except (OperationalError, InterfaceError):
+            self.driver.restore()
+            raise
         self._hinted.clear()
         whole = self._protect(afresh=True)
         for server in self._servers():
@@ -115,10 +117,10 @@ class NetworkKeeper:
         if now - self._answered < ALONE:
             return
         if self._lost.is_set() or now - self._restored >= settings().reconcile_seconds:
-            self._lost.clear()
-            self._restored = now
             _logger.warning("database does not answer, network kept as it was", host=self.host)
             self.driver.restore()
+            self._lost.clear()
+            self._restored = now
 
     def _servers(self) -> list[OnHost]:
         """The host's servers; of those in ERROR, of which the host may have nothing, what it has.

@@ -455,6 +455,26 @@ class TestReconcile:
         keeper.restore_when_alone()
         assert len(restored) == 2
 
+    def test_what_was_taken_away_is_tried_until_it_is_back(
+        self, world: World, agent: Agent
+    ) -> None:
+        """A restore that fails does not wait for the next period."""
+        tries: list[int] = []
+
+        def restore() -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                raise HostFault("nft is in a hurry")
+
+        agent.host.restore = restore  # type: ignore[method-assign]
+        keeper = agent.keeper()
+        keeper.lose()
+        with pytest.raises(HostFault):
+            keeper.round()
+        assert keeper.round()
+        assert keeper.round()
+        assert len(tries) == 2
+
     def test_a_copy_that_nobody_wants_any_more_goes(self, world: World, agent: Agent) -> None:
         """As when the sweeper ended a snapshot while its host was silent."""
         server_id = active(world)
