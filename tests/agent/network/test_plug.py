@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from compute_agent import network, serverdir
-from compute_agent.errors import Fatal
+from compute_agent.errors import Fatal, Retry
+from compute_agent.network import servers
 from tests.agent.network.world import Guest, World, inside, ping, server, sh
 
 
@@ -22,6 +23,22 @@ def test_plug_twice_is_the_same_and_seen_as_plugged(world: World) -> None:
     world.plug(one)
     assert world.snapshot() == first
     assert world.local_ids() == {one.id}
+
+
+def test_a_network_is_kept_without_the_metadata_service(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new server waits for it; a change for one that runs does not."""
+    monkeypatch.setattr(servers, "METADATA_WAIT_SECONDS", 0.2)
+    one = server(1)
+    world.stop_units()
+    try:
+        with pytest.raises(Retry):
+            world.plug(one)
+        world.call(network.keep_plugged, one)
+        assert world.plugged(one)
+    finally:
+        world.start_units()
 
 
 def test_unplug_leaves_nothing(world: World) -> None:
